@@ -1,0 +1,42 @@
+/*
+ * errors.h
+ *		The catalogue of conditions that users meet: SQLSTATE, error_code and HTTP status.
+ */
+#ifndef ADAPTY_ERRORS_H
+#define ADAPTY_ERRORS_H
+
+#include "postgres.h"
+
+typedef enum AdaptyCondition
+{
+	COND_BASE_ERROR = 0,		/* an argument that makes no sense by itself */
+	COND_PROFILE_DOES_NOT_EXIST,
+	COND_PROFILE_EXISTS,
+	COND_ACCESS_LEVEL_DOES_NOT_EXIST,
+	COND_PROFILE_ACCESS_LEVEL_DOES_NOT_EXIST,
+	COND_REVOCATION_AFTER_EXPIRATION,
+	COND_PRODUCT_DOES_NOT_EXIST,
+	COND_TOO_MANY_ATTRIBUTES,
+	COND_IDEMPOTENCY_KEY_REUSE,
+	COND_TRANSACTION_OF_ANOTHER_PROFILE,
+	COND_PERMISSION_DENIED,
+	COND_NOT_IN_TEST_CLOCK,		/* a change while the session's clock is moved */
+	COND_MAINTAINED_BY_ADAPTY,	/* a direct edit that would break an invariant */
+	COND_EXTENSION_OUTDATED,
+	COND_SERIALIZATION_FAILURE,
+	N_CONDITIONS
+} AdaptyCondition;
+
+typedef struct ConditionInfo
+{
+	const char *name;			/* error_code of the API */
+	const char *sqlstate;		/* five characters */
+	int			http_status;
+} ConditionInfo;
+
+extern const ConditionInfo *condition_info(AdaptyCondition condition);
+
+/* errcode() for ereport(): the SQLSTATE of a condition. */
+extern int	condition_errcode(AdaptyCondition condition);
+
+#endif							/* ADAPTY_ERRORS_H */

@@ -1,0 +1,123 @@
+/*
+ * guc.c
+ *		All settings of the extension, in alphabetical order.
+ *
+ * They are defined whenever the library is loaded, with shared_preload_libraries or without, so
+ * that a value in postgresql.conf is checked in every process that uses it.  None needs a restart:
+ * the workers read them again on SIGHUP.
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+#include "base/guc.h"
+
+#define MAX_RETENTION_DAYS 36500
+#define MAX_RETENTION_HOURS (MAX_RETENTION_DAYS * 24)
+
+int			adapty_batch_size = 1000;
+char	   *adapty_databases = NULL;
+bool		adapty_direct_access = true;
+int			adapty_event_retention = 0;
+int			adapty_idempotency_key_retention = 720;
+int			adapty_max_sleep = 60000;
+bool		adapty_scheduler = true;
+int			adapty_test_clock_offset = 0;
+
+/*
+ * Refuses a list of databases that cannot be parsed: a typing error would otherwise silently stop
+ * every scheduler.  Names are taken as they are written (no folding of case); double quotes hold
+ * names with commas or spaces.
+ */
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	char	   *copy = pstrdup(*newval);
+	List	   *names = NIL;
+	bool		valid = SplitGUCList(copy, ',', &names);
+
+	(void) extra;
+	(void) source;
+
+	if (!valid)
+		GUC_check_errdetail("List syntax is invalid.");
+
+	list_free(names);
+	pfree(copy);
+	return valid;
+}
+
+/* Defines all settings; called once a process, by _PG_init(). */
+void
+guc_init(void)
+{
+	DefineCustomIntVariable("adapty.batch_size",
+							"Number of starts and ends of access that the scheduler announces in one transaction.",
+							NULL,
+							&adapty_batch_size,
+							1000, 1, 100000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomStringVariable("adapty.databases",
+							   "Databases in which a scheduler may run, separated by commas.",
+							   "Empty means every database that has the extension.",
+							   &adapty_databases,
+							   "",
+							   PGC_SIGHUP, GUC_LIST_INPUT,
+							   check_databases, NULL, NULL);
+
+	DefineCustomBoolVariable("adapty.direct_access",
+							 "Reads and writes the extension's tables without the executor where that is possible.",
+							 "Off is slower and gives the same results: it is for finding out which part is at fault.",
+							 &adapty_direct_access,
+							 true,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.event_retention",
+							"Number of days for which events are kept.",
+							"0 keeps them for ever. Whole months are dropped, when their last day is older.",
+							&adapty_event_retention,
+							0, 0, MAX_RETENTION_DAYS,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.idempotency_key_retention",
+							"Number of hours for which idempotency keys are remembered.",
+							"0 keeps them for ever.",
+							&adapty_idempotency_key_retention,
+							720, 0, MAX_RETENTION_HOURS,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.max_sleep",
+							"Longest sleep of the scheduler between two looks at what falls due.",
+							"It bounds the delay of what the scheduler was not told of: commits of prepared "
+							"transactions, restored rows, jumps of the clock.",
+							&adapty_max_sleep,
+							60000, 10, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("adapty.scheduler",
+							 "Announces starts and ends of access at their moment.",
+							 "Access itself is computed from the clock and stays right when this is off.",
+							 &adapty_scheduler,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.test_clock_offset",
+							"Time by which this session's readings of access are ahead of the clock.",
+							"For tests: an expiry in seven days can be seen today. Changes are refused while it is set.",
+							&adapty_test_clock_offset,
+							0, -(INT_MAX / 2), INT_MAX / 2,
+							PGC_SUSET, GUC_UNIT_S | GUC_NOT_IN_SAMPLE,
+							NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("adapty");
+}

@@ -1,0 +1,7 @@
+/*
+ * hooks.c
+ *		The hooks' variables: empty until a higher layer fills them.
+ */
+#include "base/hooks.h"
+
+wake_at_commit_hook_type wake_at_commit_hook = NULL;

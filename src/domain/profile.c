@@ -1,0 +1,360 @@
+/*
+ * profile.c
+ *		Profiles: made, shown, exported and deleted.
+ *
+ * A profile is one row that everything else of a user hangs on.  Deleting it takes all of that with
+ * it by cascade, except what is the app's and not the user's: transactions and subscriptions stay
+ * for the books under the nil profile_id, events stay under a profile_id that nothing leads to any
+ * more.
+ *
+ * The documents are made by one statement each, which reads by one profile_id and so sees one state.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "base/arg.h"
+#include "base/clock.h"
+#include "base/compat.h"
+#include "base/errors.h"
+#include "base/plans.h"
+#include "domain/attributes.h"
+#include "domain/grant.h"
+#include "domain/identity.h"
+#include "domain/profile.h"
+
+PG_FUNCTION_INFO_V1(adapty_create_profile);
+
+/*
+ * The identity goes first, so that a taken customer_user_id makes no profile; its foreign key is
+ * checked at the end of the statement, when the profile is there.
+ */
+static SavedPlan insert_known_profile = {
+	"insert known profile",
+	"WITH i AS (INSERT INTO adapty.identities (customer_user_id, profile_id) VALUES ($1, $2)"
+	"  ON CONFLICT (customer_user_id) DO NOTHING RETURNING profile_id)"
+	" INSERT INTO adapty.profiles (profile_id) SELECT i.profile_id FROM i",
+	SPI_OK_INSERT, 2, {TEXTOID, UUIDOID}, NULL, InvalidOid
+};
+
+static SavedPlan insert_anonymous_profile = {
+	"insert anonymous profile",
+	"INSERT INTO adapty.profiles (profile_id) VALUES ($1)",
+	SPI_OK_INSERT, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+static SavedPlan find_profile = {
+	"find profile",
+	"SELECT FROM adapty.profiles p WHERE p.profile_id = $1",
+	SPI_OK_SELECT, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+static SavedPlan release_transactions = {
+	"release transactions",
+	"UPDATE adapty.transactions SET profile_id = '00000000-0000-0000-0000-000000000000'"
+	" WHERE profile_id = $1",
+	SPI_OK_UPDATE, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+static SavedPlan release_subscriptions = {
+	"release subscriptions",
+	"UPDATE adapty.subscriptions SET profile_id = '00000000-0000-0000-0000-000000000000'"
+	" WHERE profile_id = $1",
+	SPI_OK_UPDATE, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+static SavedPlan delete_profile_row = {
+	"delete profile",
+	"DELETE FROM adapty.profiles WHERE profile_id = $1",
+	SPI_OK_DELETE, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+/* An offer as the API shows it; null without one. */
+#define OFFER_JSON(t) \
+	"CASE WHEN " t ".offer_category IS NULL AND " t ".offer_type IS NULL AND " t ".offer_id IS NULL" \
+	" THEN NULL ELSE pg_catalog.jsonb_build_object('category', " t ".offer_category," \
+	"  'type', " t ".offer_type, 'id', " t ".offer_id) END"
+
+/* What AccessLevel and Subscription have in common; t is the table's alias. */
+#define PURCHASE_JSON(t) \
+	"'store_product_id', " t ".store_product_id," \
+	"'store_base_plan_id', nullif(" t ".store_base_plan_id, '')," \
+	"'store_transaction_id', " t ".store_transaction_id," \
+	"'store_original_transaction_id', " t ".store_original_transaction_id," \
+	"'offer', " OFFER_JSON(t) "," \
+	"'purchased_at', adapty._iso8601(" t ".purchased_at)," \
+	"'originally_purchased_at', adapty._iso8601(" t ".originally_purchased_at)," \
+	"'expires_at', adapty._iso8601(" t ".expires_at)," \
+	"'renewal_cancelled_at', adapty._iso8601(" t ".renewal_cancelled_at)," \
+	"'billing_issue_detected_at', adapty._iso8601(" t ".billing_issue_detected_at)," \
+	"'cancellation_reason', " t ".cancellation_reason"
+
+/*
+ * The API's Profile.  $2 is the app_id, $3 now.  The store of access that no store gave is "adapty".
+ * segment_hash is opaque: it changes when the custom attributes do.
+ */
+static SavedPlan build_profile = {
+	"build profile",
+	"SELECT pg_catalog.jsonb_build_object("
+	" 'app_id', $2, 'profile_id', p.profile_id,"
+	" 'customer_user_id', (SELECT i.customer_user_id FROM adapty.identities i WHERE i.profile_id = $1),"
+	" 'total_revenue_usd', p.total_revenue_usd,"
+	" 'segment_hash', pg_catalog.lpad(pg_catalog.to_hex("
+	"  pg_catalog.jsonb_hash_extended(p.custom_attributes::jsonb, 0)), 16, '0'),"
+	" 'timestamp', pg_catalog.floor(EXTRACT(epoch FROM $3) * 1000)::bigint,"
+	" 'custom_attributes', coalesce((SELECT pg_catalog.jsonb_agg("
+	"   pg_catalog.jsonb_build_object('key', a.key, 'value', a.value) ORDER BY a.key COLLATE \"C\")"
+	"  FROM pg_catalog.jsonb_each(p.custom_attributes) a), '[]'),"
+	" 'access_levels', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+	"   'access_level_id', l.access_level_id, 'store', coalesce(l.store, 'adapty'),"
+	"   'starts_at', adapty._iso8601(l.starts_at), 'is_in_grace_period', coalesce(l.is_in_grace_period, false),"
+	PURCHASE_JSON("l") ") ORDER BY l.access_level_id COLLATE \"C\")"
+	"  FROM adapty.profile_access_levels l WHERE l.profile_id = $1), '[]'),"
+	" 'subscriptions', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+	"   'store', s.store, 'environment', s.environment,"
+	"   'is_in_grace_period', s.grace_period_expires_at IS NOT NULL AND c.at >= s.expires_at"
+	"    AND c.at < s.grace_period_expires_at,"
+	PURCHASE_JSON("s") ") ORDER BY s.originally_purchased_at, s.store, s.store_original_transaction_id COLLATE \"C\")"
+	"  FROM adapty.subscriptions s WHERE s.profile_id = $1), '[]'),"
+	" 'non_subscriptions', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
+	"   'purchase_id', t.purchase_id, 'store', t.store, 'store_product_id', t.store_product_id,"
+	"   'store_base_plan_id', nullif(t.store_base_plan_id, ''),"
+	"   'store_transaction_id', t.store_transaction_id,"
+	"   'store_original_transaction_id', t.store_original_transaction_id,"
+	"   'purchased_at', adapty._iso8601(t.purchased_at), 'environment', t.environment,"
+	"   'is_refund', t.refunded_at IS NOT NULL,"
+	"   'is_consumable', coalesce((SELECT d.period = 'consumable' FROM adapty.products d"
+	"     WHERE d.product_id = t.product_id), false))"
+	"   ORDER BY t.purchased_at, t.store, t.store_transaction_id COLLATE \"C\")"
+	"  FROM adapty.transactions t WHERE t.profile_id = $1"
+	"   AND t.purchase_type = 'one_time_purchase'), '[]'))"
+	" FROM adapty.profiles p, LATERAL (SELECT $3 + pg_catalog.make_interval(secs =>"
+	"   coalesce(p.test_clock_offset, 0) / 1000000.0) AS at) c"
+	" WHERE p.profile_id = $1",
+	SPI_OK_SELECT, 3, {UUIDOID, UUIDOID, TIMESTAMPTZOID}, NULL, InvalidOid
+};
+
+/* All rows of a table about a profile, in an order that stays. */
+#define ROWS_JSON(key, table, order) \
+	"'" key "', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.to_jsonb(t) ORDER BY " order ")" \
+	" FROM adapty." table " t WHERE t.profile_id = $1), '[]')"
+
+static SavedPlan build_export = {
+	"build export",
+	"SELECT pg_catalog.jsonb_build_object("
+	"'profile', pg_catalog.to_jsonb(p),"
+	"'identity', (SELECT pg_catalog.to_jsonb(t) FROM adapty.identities t WHERE t.profile_id = $1),"
+	ROWS_JSON("installations", "installations", "t.device_id") ","
+	ROWS_JSON("integration_identifiers", "integration_identifiers", "t.name") ","
+	ROWS_JSON("attributions", "attributions", "t.source") ","
+	ROWS_JSON("access_grants", "access_grants", "t.access_level_id, t.source, t.source_id") ","
+	ROWS_JSON("transactions", "transactions", "t.purchased_at, t.store, t.store_transaction_id") ","
+	ROWS_JSON("subscriptions", "subscriptions", "t.store, t.store_original_transaction_id") ","
+	ROWS_JSON("events", "events", "t.recorded_at, t.event_id") ","
+	ROWS_JSON("idempotency_keys", "idempotency_keys", "t.created_at, t.idempotency_key") ")"
+	" FROM adapty.profiles p WHERE p.profile_id = $1",
+	SPI_OK_SELECT, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+/* See profile.h. */
+bool
+profile_create(const text *customer_user_id, const pg_uuid_t *profile_id)
+{
+	ApiScope	scope;
+	Datum		values[2];
+	bool		created;
+
+	scope_enter(&scope);
+	if (customer_user_id == NULL)
+	{
+		values[0] = UUIDPGetDatum(profile_id);
+		created = plan_execute(&insert_anonymous_profile, values, NULL, false) > 0;
+	}
+	else
+	{
+		values[0] = PointerGetDatum(customer_user_id);
+		values[1] = UUIDPGetDatum(profile_id);
+		created = plan_execute(&insert_known_profile, values, NULL, false) > 0;
+	}
+	scope_leave(&scope);
+	return created;
+}
+
+/* See profile.h. */
+bool
+profile_exists(const pg_uuid_t *profile_id)
+{
+	ApiScope	scope;
+	Datum		values[1] = {UUIDPGetDatum(profile_id)};
+	bool		found;
+
+	scope_enter(&scope);
+	found = plan_execute(&find_profile, values, NULL, false) > 0;
+	scope_leave(&scope);
+	return found;
+}
+
+/*
+ * The app's id: the same for the life of the database, other in every other one.  Not stored, so
+ * that a copy of the database is another app.
+ */
+static void
+app_id(pg_uuid_t *id)
+{
+	struct
+	{
+		uint64		system;
+		uint64		database;
+	}			source = {GetSystemIdentifier(), MyDatabaseId};
+
+	for (int half = 0; half < 2; half++)
+	{
+		uint64		hash = hash_bytes_extended((const unsigned char *) &source, sizeof(source), half + 1);
+
+		memcpy(&id->data[8 * half], &hash, sizeof(hash));
+	}
+	/* Version 8, "of one's own making". */
+	id->data[6] = 0x80 | (id->data[6] & 0x0f);
+	id->data[8] = 0x80 | (id->data[8] & 0x3f);
+}
+
+/* See profile.h. */
+Jsonb *
+profile_json(const pg_uuid_t *profile_id, bool as_of_snapshot)
+{
+	ApiScope	scope;
+	pg_uuid_t	app;
+	Datum		values[3];
+	Jsonb	   *result = NULL;
+	bool		isnull;
+
+	app_id(&app);
+	values[0] = UUIDPGetDatum(profile_id);
+	values[1] = UUIDPGetDatum(&app);
+	values[2] = TimestampTzGetDatum(clock_read_now());
+	scope_enter(&scope);
+	if (plan_execute(&build_profile, values, NULL, as_of_snapshot) > 0)
+		result = DatumGetJsonbP(scope_copy(&scope, 0, 1, &isnull));
+	scope_leave(&scope);
+	return result;
+}
+
+/* adapty.create_profile(customer_user_id, attributes): see the function's COMMENT. */
+Datum
+adapty_create_profile(PG_FUNCTION_ARGS)
+{
+	UserRef		user = {0};
+	Jsonb	   *attributes = arg_jsonb(fcinfo, 1, "attributes");
+	pg_uuid_t  *profile_id = palloc(sizeof(pg_uuid_t));
+
+	if (!PG_ARGISNULL(0))
+	{
+		user = arg_customer_user_id(fcinfo);
+		user_check_caller(&user);
+	}
+	clock_refuse_moved();
+	uuid_v7(profile_id);
+	if (!profile_create(user.customer_user_id, profile_id))
+		ereport(ERROR,
+				(condition_errcode(COND_PROFILE_EXISTS),
+				 errmsg("user with %s exists already", user_ref_text(&user)),
+				 errhint("Change the profile by adapty.update_profile().")));
+	user.profile_id = *profile_id;
+	attributes_apply(&user, profile_id, attributes);
+	PG_RETURN_UUID_P(profile_id);
+}
+
+/* get_profile(user) */
+static Datum
+get_profile(FunctionCallInfo fcinfo, UserRef user)
+{
+	pg_uuid_t	profile_id;
+	Jsonb	   *profile = NULL;
+
+	(void) fcinfo;
+	user_check_caller(&user);
+	if (user_lookup(&user, NULL, &profile_id))
+		profile = profile_json(&profile_id, true);
+	if (profile == NULL)
+		profile_not_found(&user);
+	PG_RETURN_JSONB_P(profile);
+}
+
+/* update_profile(user, attributes): returns the profile as it is then. */
+static Datum
+update_profile(FunctionCallInfo fcinfo, UserRef user)
+{
+	Jsonb	   *attributes = arg_jsonb(fcinfo, 1, "attributes");
+	pg_uuid_t	profile_id;
+	Jsonb	   *profile;
+
+	user_check_caller(&user);
+	clock_refuse_moved();
+	user_resolve(&user, &profile_id);
+	attributes_apply(&user, &profile_id, attributes);
+	profile = profile_json(&profile_id, false);
+	if (profile == NULL)
+		profile_not_found(&user);
+	PG_RETURN_JSONB_P(profile);
+}
+
+/* delete_profile(user): true, or ERROR (PT404). */
+static Datum
+delete_profile(FunctionCallInfo fcinfo, UserRef user)
+{
+	pg_uuid_t	profile_id;
+	LockedProfile locked;
+	ApiScope	scope;
+	Datum		values[1];
+
+	(void) fcinfo;
+	clock_refuse_moved();
+	user_resolve(&user, &profile_id);
+	/* Whoever is changing the user's access now finishes first, and finds nobody afterwards. */
+	if (!profile_lock(&profile_id, false, NULL, &locked))
+		profile_not_found(&user);
+	values[0] = UUIDPGetDatum(&profile_id);
+	scope_enter(&scope);
+	plan_execute(&release_transactions, values, NULL, false);
+	plan_execute(&release_subscriptions, values, NULL, false);
+	plan_execute(&delete_profile_row, values, NULL, false);
+	scope_leave(&scope);
+	PG_RETURN_BOOL(true);
+}
+
+/* export_profile(user): every row that is held about a user, one key a table; times in UTC. */
+static Datum
+export_profile(FunctionCallInfo fcinfo, UserRef user)
+{
+	pg_uuid_t	profile_id;
+	ApiScope	scope;
+	Datum		values[1];
+	Jsonb	   *result;
+	bool		isnull;
+
+	(void) fcinfo;
+	user_check_caller(&user);
+	if (!user_lookup(&user, NULL, &profile_id))
+		profile_not_found(&user);
+	values[0] = UUIDPGetDatum(&profile_id);
+	scope_enter(&scope);
+	/* JSON writes timestamps in the session's zone; this setting ends with the scope. */
+	(void) set_config_option("TimeZone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	if (plan_execute(&build_export, values, NULL, true) == 0)
+		profile_not_found(&user);
+	result = DatumGetJsonbP(scope_copy(&scope, 0, 1, &isnull));
+	scope_leave(&scope);
+	PG_RETURN_JSONB_P(result);
+}
+
+FUNCTION_BY_USER(get_profile);
+FUNCTION_BY_USER(update_profile);
+FUNCTION_BY_USER(delete_profile);
+FUNCTION_BY_USER(export_profile);
