@@ -8,8 +8,7 @@ SELECT DISTINCT ON (x.profile_id, x.access_level_id)
     nullif(x.starts_at, '-infinity') AS starts_at,
     nullif(x.expires_at, 'infinity') AS expires_at,
     x.source,
-    coalesce(array_agg(x.source) FILTER (WHERE x.rank = 0) OVER (PARTITION BY x.profile_id, x.access_level_id),
-             '{}'::adapty.grant_source[]) AS active_sources,
+    ARRAY(SELECT DISTINCT a FROM unnest(x.active) a ORDER BY a) AS active_sources,
     coalesce(x.rank < 2 AND s.renew_status AND s.refunded_at IS NULL, false) AS will_renew,
     coalesce(x.rank = 0 AND s.expires_at <= x.t AND s.grace_period_expires_at > x.t, false) AS is_in_grace_period,
     CASE WHEN x.source IN ('subscription', 'one_time_purchase', 'shared_purchase')
@@ -27,14 +26,17 @@ SELECT DISTINCT ON (x.profile_id, x.access_level_id)
     s.billing_issue_detected_at,
     coalesce(s.cancellation_reason, o.cancellation_reason) AS cancellation_reason
 FROM (
-    SELECT g.*, c.t,
-           CASE WHEN g.starts_at <= c.t AND c.t < g.expires_at THEN 0
-                WHEN c.t < g.starts_at AND g.starts_at < g.expires_at THEN 1
-                ELSE 2 END AS rank
-    FROM adapty.access_grants g
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN g.test_clock_offset IS NULL THEN adapty.now()
-                    ELSE adapty.now() + g.test_clock_offset * interval '1 microsecond' END) AS c (t)
+    SELECT r.*, array_agg(r.source) FILTER (WHERE r.rank = 0) OVER (PARTITION BY r.profile_id, r.access_level_id) AS active
+    FROM (
+        SELECT g.*, c.t,
+               CASE WHEN g.starts_at <= c.t AND c.t < g.expires_at THEN 0
+                    WHEN c.t < g.starts_at AND g.starts_at < g.expires_at THEN 1
+                    ELSE 2 END AS rank
+        FROM adapty.access_grants g
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN g.test_clock_offset IS NULL THEN adapty.now()
+                        ELSE adapty.now() + g.test_clock_offset * interval '1 microsecond' END) AS c (t)
+    ) r
 ) x
 LEFT JOIN adapty.subscriptions s
        ON s.profile_id = x.profile_id AND x.source = 'subscription'

@@ -125,6 +125,14 @@ COMMENT ON FUNCTION adapty.process_due(integer) IS
 REVOKE ALL ON FUNCTION adapty.process_due(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.process_due(integer) TO adapty_server;
 
+CREATE OR REPLACE FUNCTION adapty.maintain() RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_maintain';
+COMMENT ON FUNCTION adapty.maintain() IS
+    'One step of housekeeping (partitions of events ahead of time, retention), true if there is more to do: for hosts without background workers, once an hour in a transaction of its own.';
+REVOKE ALL ON FUNCTION adapty.maintain() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.maintain() TO adapty_server;
+
 -- Triggers: their names begin with adapty_, by which the C code knows them for its own.
 CREATE OR REPLACE FUNCTION adapty._access_grants_changed() RETURNS trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'adapty_access_grants_changed';

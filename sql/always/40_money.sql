@@ -38,10 +38,10 @@ COMMENT ON FUNCTION adapty._access_levels_guard() IS
     'Keeps "premium", lets a restored dump bring it again, and makes a deletion wait for grants. Private.';
 REVOKE ALL ON FUNCTION adapty._access_levels_guard() FROM PUBLIC;
 
-CREATE OR REPLACE TRIGGER access_levels_guard
+CREATE OR REPLACE TRIGGER adapty_access_levels_guard
     BEFORE INSERT OR DELETE OR UPDATE OF access_level_id ON adapty.access_levels
     FOR EACH ROW EXECUTE FUNCTION adapty._access_levels_guard();
-CREATE OR REPLACE TRIGGER access_levels_guard_truncate
+CREATE OR REPLACE TRIGGER adapty_access_levels_guard_truncate
     BEFORE TRUNCATE ON adapty.access_levels
     FOR EACH STATEMENT EXECUTE FUNCTION adapty._access_levels_guard();
 

@@ -66,9 +66,10 @@ CREATE DOMAIN adapty.custom_attributes AS jsonb
 COMMENT ON DOMAIN adapty.custom_attributes IS
     'An object of at most 30 custom attributes: keys of 1 to 30 letters, digits, "-", "." or "_"; values a string of 1 to 50 characters or a finite number.';
 
--- The moment at which a grant's announced state is next out of date, on the real clock; null when never.
 CREATE FUNCTION adapty.grant_next_transition_at(
         state adapty.grant_state, starts_at timestamptz, expires_at timestamptz, test_clock_offset bigint)
     RETURNS timestamptz
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'adapty_grant_next_transition_at';
+COMMENT ON FUNCTION adapty.grant_next_transition_at(adapty.grant_state, timestamptz, timestamptz, bigint) IS
+    'When a grant''s announced state is next out of date, on the real clock; null for never. Makes access_grants.next_transition_at.';

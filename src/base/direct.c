@@ -9,10 +9,10 @@
  * - Relation references are taken under TopTransactionResourceOwner, so that they outlive the
  *	 portal in which they happened to be taken.  They are given back by a reset callback on the
  *	 owner's memory context (the statement's end), or before commit.
- * - After an abort of the transaction the resource owner has released them: a generation number
- *	 tells the callback that there is nothing left to give back.
- * - After an abort of a subtransaction our slots and scans may believe in buffer pins that are
- *	 gone; so everything is abandoned without touching buffers, and opened again when needed.
+ * - When a (sub)transaction aborts, our slots and scans may believe in buffer pins that go with it;
+ *	 so everything is abandoned without touching buffers, and opened again when needed.  Once the
+ *	 transaction's resource owner has released the rest, a generation number tells that there is
+ *	 nothing left to give back.
  * - Between calls nothing is pinned: direct_end() lets go of the heap and index pages.
  */
 #include "postgres.h"
@@ -50,7 +50,7 @@
 /* Columns that the C code knows of; a table with others is left to SPI. */
 static const int expected_natts[N_TABLES] = {
 	[TABLE_ACCESS_LEVELS] = 3,
-	[TABLE_PROFILES] = 20,
+	[TABLE_PROFILES] = 21,
 	[TABLE_IDENTITIES] = 2,
 	[TABLE_ACCESS_GRANTS] = 14,
 	[TABLE_EVENTS] = 16,
@@ -178,14 +178,21 @@ direct_abandon(void)
 	CurrentResourceOwner = caller;
 }
 
-/* The owner's context goes: close, unless it was another generation's or all is gone by abort. */
+/*
+ * The owner's context goes, at the statement's end or because it failed: the portals of a failed
+ * (sub)transaction lose their memory before its callbacks and its resource owner's release.
+ */
 static void
 owner_reset(void *arg)
 {
 	DirectOwner *owner = (DirectOwner *) arg;
 
-	if (state.open && owner->generation == state.generation)
+	if (!state.open || owner->generation != state.generation)
+		return;
+	if (IsTransactionState())
 		direct_detach();
+	else
+		direct_abandon();
 }
 
 /* Transaction end: close before commit; after an abort the resource owner closes all by itself. */
@@ -384,6 +391,18 @@ scan_open(AdaptyIndex index)
 	return scan;
 }
 
+/* Starts a look-up.  In our own context: what an access method allocates lives as long as its scan. */
+static void
+scan_start(DirectScan *scan, ScanKey keys, int nkeys, Snapshot snapshot)
+{
+	MemoryContext old = MemoryContextSwitchTo(state.context);
+
+	scan->desc->xs_snapshot = snapshot;
+	scan->desc->numberOfKeys = nkeys;
+	index_rescan(scan->desc, keys, nkeys, NULL, 0);
+	MemoryContextSwitchTo(old);
+}
+
 /* See direct.h. */
 DirectScan *
 direct_begin(AdaptyIndex index, const Datum *keys, int nkeys, Snapshot snapshot)
@@ -393,9 +412,7 @@ direct_begin(AdaptyIndex index, const Datum *keys, int nkeys, Snapshot snapshot)
 	Assert(nkeys <= MAX_KEYS);
 	for (int i = 0; i < nkeys; i++)
 		scan->keys[i].sk_argument = keys[i];
-	scan->desc->xs_snapshot = snapshot;
-	scan->desc->numberOfKeys = nkeys;
-	index_rescan(scan->desc, scan->keys, nkeys, NULL, 0);
+	scan_start(scan, scan->keys, nkeys, snapshot);
 	return scan;
 }
 
@@ -408,9 +425,7 @@ direct_begin_up_to(AdaptyIndex index, Datum key, Snapshot snapshot)
 
 	ScanKeyEntryInitialize(&up_to, 0, 1, BTLessEqualStrategyNumber, InvalidOid,
 						   scan->index->rd_indcollation[0], F_TIMESTAMPTZ_LE, key);
-	scan->desc->xs_snapshot = snapshot;
-	scan->desc->numberOfKeys = 1;
-	index_rescan(scan->desc, &up_to, 1, NULL, 0);
+	scan_start(scan, &up_to, 1, snapshot);
 	return scan;
 }
 
@@ -418,7 +433,18 @@ direct_begin_up_to(AdaptyIndex index, Datum key, Snapshot snapshot)
 TupleTableSlot *
 direct_next(DirectScan *scan)
 {
-	return index_getnext_slot(scan->desc, ForwardScanDirection, scan->slot) ? scan->slot : NULL;
+	MemoryContext old = MemoryContextSwitchTo(state.context);
+	bool		found = index_getnext_slot(scan->desc, ForwardScanDirection, scan->slot);
+
+	MemoryContextSwitchTo(old);
+	return found ? scan->slot : NULL;
+}
+
+/* See direct.h. */
+bool
+direct_visible(DirectScan *scan, Snapshot snapshot)
+{
+	return table_tuple_satisfies_snapshot(scan->desc->heapRelation, scan->slot, snapshot);
 }
 
 /* See direct.h. */

@@ -51,6 +51,9 @@ extern DirectScan *direct_begin(AdaptyIndex index, const Datum *keys, int nkeys,
 /* The same for "first column <= key", in ascending order. */
 extern DirectScan *direct_begin_up_to(AdaptyIndex index, Datum key, Snapshot snapshot);
 extern TupleTableSlot *direct_next(DirectScan *scan);
+
+/* Is the row that direct_next() returned last visible to another snapshot? */
+extern bool direct_visible(DirectScan *scan, Snapshot snapshot);
 extern void direct_end(DirectScan *scan);
 
 /*

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/jsonb_build.h"
 
 /* Starts a builder. */
@@ -31,24 +32,28 @@ push_value(JsonbBuild *jb, JsonbValue *value)
 								jb->state->contVal.type == jbvArray ? WJB_ELEM : WJB_VALUE, value);
 }
 
+/* Opens an object, as the root or as the next value. */
 void
 jb_begin_object(JsonbBuild *jb)
 {
 	jb->result = pushJsonbValue(&jb->state, WJB_BEGIN_OBJECT, NULL);
 }
 
+/* Closes the innermost object. */
 void
 jb_end_object(JsonbBuild *jb)
 {
 	jb->result = pushJsonbValue(&jb->state, WJB_END_OBJECT, NULL);
 }
 
+/* Opens an array, as the root or as the next value. */
 void
 jb_begin_array(JsonbBuild *jb)
 {
 	jb->result = pushJsonbValue(&jb->state, WJB_BEGIN_ARRAY, NULL);
 }
 
+/* Closes the innermost array. */
 void
 jb_end_array(JsonbBuild *jb)
 {
@@ -67,6 +72,7 @@ jb_key(JsonbBuild *jb, const char *key)
 	jb->result = pushJsonbValue(&jb->state, WJB_KEY, &value);
 }
 
+/* Adds a JSON null. */
 void
 jb_null(JsonbBuild *jb)
 {
@@ -76,6 +82,7 @@ jb_null(JsonbBuild *jb)
 	push_value(jb, &value);
 }
 
+/* Adds a string; null for NULL. */
 void
 jb_string(JsonbBuild *jb, const char *string)
 {
@@ -92,6 +99,7 @@ jb_string(JsonbBuild *jb, const char *string)
 	push_value(jb, &value);
 }
 
+/* Adds true or false. */
 void
 jb_bool(JsonbBuild *jb, bool boolean)
 {
@@ -102,13 +110,14 @@ jb_bool(JsonbBuild *jb, bool boolean)
 	push_value(jb, &value);
 }
 
+/* Adds an integer. */
 void
 jb_int64(JsonbBuild *jb, int64 number)
 {
 	jb_numeric(jb, int64_to_numeric(number));
 }
 
-/* The number must be finite: JSON has no other. */
+/* Adds a number, which must be finite: JSON has no other; null for NULL. */
 void
 jb_numeric(JsonbBuild *jb, Numeric number)
 {
@@ -124,6 +133,7 @@ jb_numeric(JsonbBuild *jb, Numeric number)
 	push_value(jb, &value);
 }
 
+/* Adds a uuid as a string; null for NULL. */
 void
 jb_uuid(JsonbBuild *jb, const pg_uuid_t *uuid)
 {
@@ -131,14 +141,14 @@ jb_uuid(JsonbBuild *jb, const pg_uuid_t *uuid)
 			  DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(uuid))));
 }
 
-/* A moment as the API writes it; null for an infinite one. */
+/* Adds a moment as the API writes it; null for an infinite one. */
 void
 jb_timestamp(JsonbBuild *jb, TimestampTz t)
 {
 	jb_string(jb, clock_iso8601(t));
 }
 
-/* A whole jsonb value, a bare scalar too. */
+/* Adds a whole jsonb value, a bare scalar too; null for NULL. */
 void
 jb_jsonb(JsonbBuild *jb, Jsonb *jsonb)
 {

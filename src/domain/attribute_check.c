@@ -103,7 +103,10 @@ is_ip_v4_address(const char *text)
 	return *text == '\0';
 }
 
-/* A date of the calendar, YYYY-MM-DD, from 1900 to today (UTC)?  Read by itself: DateStyle must not matter. */
+/*
+ * A date of the calendar, YYYY-MM-DD, from 1900 to today (UTC)?  Read here and not by date_in(), so
+ * that DateStyle does not matter.
+ */
 static bool
 is_birthday(const char *text)
 {

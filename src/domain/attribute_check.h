@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "base/compat.h"
 #include "base/jsonb_build.h"
 #include "utils/jsonb.h"
 

@@ -21,22 +21,22 @@
 static const AttributeSpec default_specs[N_DEFAULT_ATTRIBUTES] = {
 	{"first_name", KIND_TEXT, 255},
 	{"last_name", KIND_TEXT, 255},
-	{"gender", KIND_GENDER, 1},
+	{"gender", KIND_GENDER, 64},
 	{"email", KIND_EMAIL, 320},
 	{"phone_number", KIND_TEXT, 64},
-	{"birthday", KIND_BIRTHDAY, 10},
-	{"ip_country", KIND_COUNTRY, 2},
-	{"ip_v4_address", KIND_IP_V4_ADDRESS, 15},
-	{"store_country", KIND_COUNTRY, 2},
+	{"birthday", KIND_BIRTHDAY, 64},
+	{"ip_country", KIND_COUNTRY, 64},
+	{"ip_v4_address", KIND_IP_V4_ADDRESS, 64},
+	{"store_country", KIND_COUNTRY, 64},
 	{"store", KIND_STORE, 64},
-	{"store_account_token", KIND_UUID, 36},
-	{"att_status", KIND_ATT_STATUS, 1},
-	{"analytics_disabled", KIND_BOOLEAN, 5},
+	{"store_account_token", KIND_UUID, 64},
+	{"att_status", KIND_ATT_STATUS, 64},
+	{"analytics_disabled", KIND_BOOLEAN, 64},
 };
 
 /* Fields of installation_meta: the order is that of attributes.c. */
 static const AttributeSpec device_specs[N_DEVICE_FIELDS] = {
-	{"platform", KIND_PLATFORM, 16},
+	{"platform", KIND_PLATFORM, 64},
 	{"device", KIND_TEXT, 255},
 	{"locale", KIND_TEXT, 64},
 	{"os", KIND_TEXT, 255},
@@ -52,7 +52,7 @@ static const AttributeSpec device_specs[N_DEVICE_FIELDS] = {
 	{"android_app_set_id", KIND_TEXT, 64},
 };
 
-static const AttributeSpec device_id_spec = {"device_id", KIND_UUID, 36};
+static const AttributeSpec device_id_spec = {"device_id", KIND_UUID, 64};
 
 /* The table's CHECK has the same list. */
 static const AttributeSpec identifier_specs[] = {
@@ -67,7 +67,7 @@ static const AttributeSpec identifier_specs[] = {
 };
 
 static const AttributeSpec attribution_specs[] = {
-	{"status", KIND_ATTRIBUTION_STATUS, 16},
+	{"status", KIND_ATTRIBUTION_STATUS, 64},
 	{"network_user_id", KIND_TEXT, 255}, {"channel", KIND_TEXT, 255}, {"campaign", KIND_TEXT, 255},
 	{"ad_group", KIND_TEXT, 255}, {"ad_set", KIND_TEXT, 255}, {"creative", KIND_TEXT, 255},
 };

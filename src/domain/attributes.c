@@ -25,7 +25,9 @@
 #include "domain/attributes.h"
 #include "domain/identity.h"
 
-/* Bits and order as in AttributeChange.defaults.  $3 says that a device reported, so that the app was open. */
+/*
+ * Bits and order as in AttributeChange.defaults.  $3 says that a device reported: the app was open.
+ */
 static SavedPlan update_profile_row = {
 	"update profile",
 	"UPDATE adapty.profiles p SET updated_at = $2,"
@@ -37,8 +39,7 @@ static SavedPlan update_profile_row = {
 	" gender = CASE WHEN $5 & 4 <> 0 THEN $8::adapty.gender ELSE p.gender END,"
 	" email = CASE WHEN $5 & 8 <> 0 THEN $9 ELSE p.email END,"
 	" phone_number = CASE WHEN $5 & 16 <> 0 THEN $10 ELSE p.phone_number END,"
-	" birthday = CASE WHEN $5 & 32 <> 0 THEN pg_catalog.make_date(pg_catalog.left($11, 4)::integer,"
-	"  pg_catalog.substr($11, 6, 2)::integer, pg_catalog.substr($11, 9, 2)::integer) ELSE p.birthday END,"
+	" birthday = CASE WHEN $5 & 32 <> 0 THEN pg_catalog.to_date($11, 'YYYY-MM-DD') ELSE p.birthday END,"
 	" ip_country = CASE WHEN $5 & 64 <> 0 THEN $12 ELSE p.ip_country END,"
 	" ip_v4_address = CASE WHEN $5 & 128 <> 0 THEN $13::inet ELSE p.ip_v4_address END,"
 	" store_country = CASE WHEN $5 & 256 <> 0 THEN $14 ELSE p.store_country END,"

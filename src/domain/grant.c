@@ -431,12 +431,15 @@ grant_load(const pg_uuid_t *profile_id, const char *access_level_id, GrantGroup 
 	}
 	keys[0] = UUIDPGetDatum(profile_id);
 	keys[1] = access_level_id == NULL ? (Datum) 0 : CStringGetTextDatum(access_level_id);
-	snapshot = newest_snapshot();
+	/* At the higher isolation levels too: what must not be seen there must not be overlooked either. */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = direct_begin(INDEX_ACCESS_GRANTS_PKEY, keys, access_level_id == NULL ? 1 : 2, snapshot);
 	while ((slot = direct_next(scan)) != NULL)
 	{
 		AccessGrant *grant = grant_group_add(group);
 
+		if (IsolationUsesXactSnapshot() && !direct_visible(scan, GetTransactionSnapshot()))
+			concurrent_change("access of the user");
 		slot_getallattrs(slot);
 		grant_deform(slot->tts_values, slot->tts_isnull, grant);
 		grant->tid = slot->tts_tid;

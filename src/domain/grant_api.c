@@ -73,6 +73,16 @@ lock_user(const UserRef *user, const pg_uuid_t *profile_id, LockedProfile *profi
 		profile_not_found(user);
 }
 
+/*
+ * The moment of a change on the profile's clock: the transaction's start, as now() says it, so that
+ * this transaction's own reads see access begin or end at once.
+ */
+static TimestampTz
+change_moment(const LockedProfile *profile)
+{
+	return GetCurrentTransactionStartTimestamp() + profile->test_clock_offset;
+}
+
 /* ---- idempotency ---- */
 
 /* The result of an earlier request with this key; false if there was none. */
@@ -275,7 +285,7 @@ plan_max(const GrantRequest *request, GrantGroup *group, TimestampTz profile_now
 
 /* Ends server-side grants other than "but": mode replace leaves exactly one. */
 static int
-plan_end_others(const GrantRequest *request, GrantGroup *group, TimestampTz profile_now,
+plan_end_others(const GrantRequest *request, const LockedProfile *profile, GrantGroup *group,
 				const char *but, GrantChange *changes)
 {
 	int			n = 0;
@@ -285,10 +295,10 @@ plan_end_others(const GrantRequest *request, GrantGroup *group, TimestampTz prof
 		AccessGrant *grant = &group->grants[i];
 
 		if (grant->source != GRANT_SOURCE_SERVER_GRANT || strcmp(grant->source_id, but) == 0 ||
-			access_state_at(grant, profile_now) == GRANT_ENDED)
+			access_state_at(grant, profile->profile_now) == GRANT_ENDED)
 			continue;
-		changes[n++] = (GrantChange) {grant->source, grant->source_id, grant->starts_at, profile_now,
-			true, request->actor, request->reason};
+		changes[n++] = (GrantChange) {grant->source, grant->source_id, grant->starts_at,
+			change_moment(profile), true, request->actor, request->reason};
 	}
 	return n;
 }
@@ -299,9 +309,7 @@ plan_grant(const GrantRequest *request, const LockedProfile *profile, GrantGroup
 		   GrantChange *changes)
 {
 	TimestampTz now = profile->profile_now;
-	/* The transaction's start, so that this transaction's own reads see the access. */
-	TimestampTz start = request->has_starts_at ? request->starts_at
-		: GetCurrentTransactionStartTimestamp() + profile->test_clock_offset;
+	TimestampTz start = request->has_starts_at ? request->starts_at : change_moment(profile);
 	GrantChange change = {GRANT_SOURCE_SERVER_GRANT, "", start, 0, false, request->actor, request->reason};
 	AccessGrant *own;
 	int			n = 0;
@@ -318,7 +326,7 @@ plan_grant(const GrantRequest *request, const LockedProfile *profile, GrantGroup
 				change.starts_at = own->starts_at;
 			change.source_id = own != NULL ? own->source_id : "";
 			change.expires_at = requested_end(request, start);
-			n = plan_end_others(request, group, now, change.source_id, changes);
+			n = plan_end_others(request, profile, group, change.source_id, changes);
 			break;
 		case GRANT_MODE_EXTEND:
 			plan_extend(request, group, now, start, &change);
@@ -421,7 +429,7 @@ refund_purchases(const LockedProfile *profile, GrantGroup *group, const char *ac
 
 		if ((grant->source == GRANT_SOURCE_SUBSCRIPTION || grant->source == GRANT_SOURCE_ONE_TIME_PURCHASE) &&
 			access_state_at(grant, profile->profile_now) != GRANT_ENDED)
-			transaction_refund(profile, grant, profile->profile_now, actor, reason);
+			transaction_refund(profile, grant, change_moment(profile), actor, reason);
 	}
 	scope_leave(&scope);
 }
@@ -457,7 +465,7 @@ revoke_access_level(FunctionCallInfo fcinfo, UserRef user)
 	check_revocable(&group, &user, level, has_revoke_at, at, profile.profile_now);
 	/* A moment that has passed means now: what was had cannot be taken back. */
 	if (!has_revoke_at || at < profile.profile_now)
-		at = profile.profile_now;
+		at = change_moment(&profile);
 	changes = palloc(sizeof(GrantChange) * group.n);
 	for (int i = 0; i < group.n; i++)
 	{

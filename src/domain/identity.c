@@ -25,12 +25,15 @@
 #include "base/caller.h"
 #include "base/clock.h"
 #include "base/compat.h"
+#include "base/direct.h"
 #include "base/errors.h"
 #include "base/plans.h"
 #include "domain/identity.h"
 #include "domain/profile.h"
 
 PG_FUNCTION_INFO_V1(adapty_identify);
+
+#define IDENTITY_PROFILE_ID 2	/* attribute number in adapty.identities */
 
 static SavedPlan find_identity = {
 	"find identity",
@@ -85,6 +88,22 @@ lookup_by_spi(const text *customer_user_id, Snapshot snapshot, pg_uuid_t *profil
 	return found;
 }
 
+/* The same by the primary key without the executor; identities must be attached. */
+static bool
+lookup_direct(const text *customer_user_id, Snapshot snapshot, pg_uuid_t *profile_id)
+{
+	Datum		key = PointerGetDatum(customer_user_id);
+	DirectScan *scan = direct_begin(INDEX_IDENTITIES_PKEY, &key, 1,
+									snapshot != NULL ? snapshot : GetActiveSnapshot());
+	TupleTableSlot *slot = direct_next(scan);
+	bool		isnull;
+
+	if (slot != NULL)
+		*profile_id = *DatumGetUUIDP(slot_getattr(slot, IDENTITY_PROFILE_ID, &isnull));
+	direct_end(scan);
+	return slot != NULL;
+}
+
 /* See identity.h. */
 bool
 user_lookup(const UserRef *user, Snapshot snapshot, pg_uuid_t *profile_id)
@@ -94,6 +113,8 @@ user_lookup(const UserRef *user, Snapshot snapshot, pg_uuid_t *profile_id)
 		*profile_id = user->profile_id;
 		return true;
 	}
+	if (direct_attach(CurrentMemoryContext, TABLE_IDENTITIES, DIRECT_READ))
+		return lookup_direct(user->customer_user_id, snapshot, profile_id);
 	return lookup_by_spi(user->customer_user_id, snapshot, profile_id);
 }
 

@@ -32,6 +32,7 @@
 #define MAX_TITLE 255			/* characters, as are the next */
 #define MAX_ACCESS_LEVEL_ID 64
 #define MAX_STORE_PRODUCT_ID 255
+#define SHOWN_USERS 5			/* of an access level, of each kind; level_users_plan has it too */
 #define PREMIUM "premium"		/* the level that is always there */
 
 /* A store product that a product is to be bound to. */
@@ -228,9 +229,8 @@ check_level_unused(const char *id)
 	ereport(ERROR,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("access level \"%s\" is in use", id),
-			 errdetail("Used by " INT64_FORMAT " products and " INT64_FORMAT " grants: %s%s.",
-					   products, grants, SPI_getvalue(row, desc, 1),
-					   products > 5 || grants > 5 ? ", and others" : ""),
+			 errdetail("It is used by %s%s.", SPI_getvalue(row, desc, 1),
+					   products > SHOWN_USERS || grants > SHOWN_USERS ? " and others" : ""),
 			 errhint("Give the products another access level first. A level that users have or had is kept.")));
 }
 

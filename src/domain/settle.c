@@ -24,6 +24,8 @@ access_snapshot(VisibleAccess visible)
 	AccessSnapshot snapshot = {0};
 
 	snapshot.is_active = visible.is_active;
+	snapshot.is_to_come = !visible.is_active && visible.winner != NULL &&
+		visible.winner->state == GRANT_PENDING;
 	snapshot.has_winner = visible.winner != NULL;
 	if (visible.winner != NULL)
 	{
@@ -39,6 +41,9 @@ access_snapshot(VisibleAccess visible)
 static bool
 snapshots_equal(const AccessSnapshot *a, const AccessSnapshot *b)
 {
+	/* Of what is over it does not matter which is shown. */
+	if (!a->is_active && !b->is_active && !a->is_to_come && !b->is_to_come)
+		return true;
 	if (a->is_active != b->is_active || a->has_winner != b->has_winner)
 		return false;
 	if (!a->has_winner)

@@ -32,6 +32,7 @@ typedef struct EventList
 typedef struct AccessSnapshot
 {
 	bool		is_active;
+	bool		is_to_come;		/* inactive, but a source is still to begin */
 	bool		has_winner;
 	GrantSource source;
 	const char *source_id;

@@ -145,7 +145,8 @@ static SavedPlan select_status = {
 	"  ORDER BY e.access_level_id, e.event_datetime DESC, e.recorded_at DESC) last"
 	" WHERE starts_at <= $2 AND $2 < expires_at)"
 	" SELECT count(*) > 0, coalesce(array_agg(access_level_id ORDER BY access_level_id), '{}'::text[]),"
-	"  nullif(max(expires_at), 'infinity'), bool_or(will_renew), bool_or(is_in_grace_period)"
+	"  nullif(max(expires_at), 'infinity'), coalesce(bool_or(will_renew), CASE WHEN NOT $3 THEN false END),"
+	"  coalesce(bool_or(is_in_grace_period), CASE WHEN NOT $3 THEN false END)"
 	" FROM levels",
 	SPI_OK_SELECT, 3, {UUIDOID, TIMESTAMPTZOID, BOOLOID}, NULL, InvalidOid
 };

@@ -50,7 +50,7 @@ static const char *const offer_fields[] = {"category", "type", "id", NULL};
 
 /* A code of exactly n capital letters. */
 static char *
-read_code(const JsonFields *fields, const char *field, int n, const char *detail)
+read_code(const JsonFields *fields, const char *field, size_t n, const char *detail)
 {
 	char	   *code = field_text(fields, field, true, MAX_ID);
 

@@ -39,6 +39,7 @@
 #define KEYS_PER_PURGE 10000
 
 PG_FUNCTION_INFO_V1(adapty_process_due);
+PG_FUNCTION_INFO_V1(adapty_maintain);
 
 /* A user's level that has something due. */
 typedef struct DueGroup
@@ -415,36 +416,6 @@ process_maintenance(void)
 	return more;
 }
 
-/* One step of maintenance; that it failed (a lock not to be had) does not undo the caller's work. */
-static void
-maintain_quietly(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) process_maintenance();
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ReThrowError(error);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-}
-
 /*
  * adapty.process_due(max_rows): the scheduler's work for hosts without background workers, in the
  * caller's transaction.  Returns how many transitions were announced.
@@ -463,6 +434,16 @@ adapty_process_due(PG_FUNCTION_ARGS)
 	max_rows = PG_GETARG_INT32(0);
 	clock_refuse_moved();
 	process_due_batch(max_rows, false, &result);
-	maintain_quietly();
 	PG_RETURN_INT64(result.processed);
+}
+
+/*
+ * adapty.maintain(): one step of the scheduler's housekeeping, for hosts without background
+ * workers.  Returns whether there is more to do.  ERROR (55P03) where a lock is not to be had soon.
+ */
+Datum
+adapty_maintain(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	PG_RETURN_BOOL(process_maintenance());
 }

@@ -50,7 +50,9 @@
 #define MAX_LOCKED_MS 1000
 #define MIN_ERROR_MS 1000		/* pause when careful mode fails, too; doubles */
 #define MAX_ERROR_MS 60000
+#define MAX_BATCH 1000000		/* rows, of a batch that has to get past locked users */
 #define MAINTENANCE_MS 3600000
+#define MAINTENANCE_RETRY_MS 60000	/* after an error */
 #define STATISTICS_MS 1000		/* before a longer sleep, statistics are handed over at once */
 
 typedef enum StepOutcome
@@ -65,6 +67,7 @@ typedef struct Scheduler
 {
 	MemoryContext context;		/* reset at each turn */
 	DueResult	due;			/* of the last batch */
+	int			batch_size;		/* of the last batch; grows while it finds only locked users */
 	bool		careful;		/* the next batch */
 	bool		more_maintenance;
 	bool		outdated_logged;
@@ -160,11 +163,24 @@ run_step(Scheduler *scheduler, StepWork work, const char *activity)
 	return outcome;
 }
 
+/* Did the last batch find so many locked users that others may be waiting behind them? */
+static bool
+is_stuck(const Scheduler *scheduler)
+{
+	return scheduler->due.processed == 0 && scheduler->batch_size < MAX_BATCH &&
+		scheduler->due.locked >= scheduler->batch_size / 2 && scheduler->due.locked > 0;
+}
+
 /* Work: one batch of what is due. */
 static void
 do_batch(Scheduler *scheduler)
 {
-	process_due_batch(adapty_batch_size, scheduler->careful, &scheduler->due);
+	if (is_stuck(scheduler))
+		scheduler->batch_size = Min(scheduler->batch_size * 2, MAX_BATCH);
+	else if (scheduler->due.locked == 0 || scheduler->due.processed > 0)
+		scheduler->batch_size = adapty_batch_size;
+	memset(&scheduler->due, 0, sizeof(scheduler->due));
+	process_due_batch(scheduler->batch_size, scheduler->careful, &scheduler->due);
 }
 
 /* Work: one step of maintenance. */
@@ -174,7 +190,7 @@ do_maintenance(Scheduler *scheduler)
 	scheduler->more_maintenance = process_maintenance();
 }
 
-/* Partitions ahead of time and retention: at start and hourly, whatever the outcome. */
+/* Partitions ahead of time and retention: at start and hourly. */
 static StepOutcome
 maintain(Scheduler *scheduler)
 {
@@ -191,14 +207,17 @@ maintain(Scheduler *scheduler)
 	} while (outcome == STEP_DONE && scheduler->more_maintenance);
 
 	if (outcome == STEP_DONE || outcome == STEP_FAILED)
-		scheduler->next_maintenance = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MAINTENANCE_MS);
+		scheduler->next_maintenance =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+										outcome == STEP_DONE ? MAINTENANCE_MS : MAINTENANCE_RETRY_MS);
 	return outcome;
 }
 
 /*
  * After a committed batch: counts it; returns when to look again, which is now or earlier if there
- * is more to do and something got done.  When nothing got done, users are locked by others: the
- * pauses grow, so that waiting for a long transaction costs nothing.
+ * is more to do and something got done, or if a larger batch may get past locked users.  When nothing
+ * got done, users are locked by others: the pauses grow, so that waiting for a long transaction
+ * costs little.
  */
 static TimestampTz
 judge_batch(Scheduler *scheduler)
@@ -211,7 +230,7 @@ judge_batch(Scheduler *scheduler)
 	scheduler->careful = false;
 	slot_count_batch(due);
 
-	if (due->next_due > now || due->processed > 0)
+	if (due->next_due > now || due->processed > 0 || is_stuck(scheduler))
 	{
 		scheduler->locked_ms = 0;
 		return due->next_due;
@@ -257,6 +276,7 @@ static TimestampTz
 scheduler_turn(Scheduler *scheduler)
 {
 	StepOutcome outcome = STEP_DONE;
+	TimestampTz wake;
 
 	/* First open the plan, then look at wishes and table: what comes later stays in the plan. */
 	slot_plan_open();
@@ -274,7 +294,8 @@ scheduler_turn(Scheduler *scheduler)
 	{
 		case STEP_DONE:
 			scheduler->outdated_logged = false;
-			return Min(judge_batch(scheduler), scheduler->next_maintenance);
+			wake = judge_batch(scheduler);
+			return Min(wake, scheduler->next_maintenance);
 		case STEP_FAILED:
 			return judge_failure(scheduler);
 		case STEP_OUTDATED:
@@ -458,6 +479,7 @@ adapty_scheduler_main(Datum arg)
 	look_around();
 
 	memset(&scheduler, 0, sizeof(scheduler));
+	scheduler.batch_size = adapty_batch_size;
 	scheduler.context = AllocSetContextCreate(TopMemoryContext, "adapty scheduler turn",
 											  ALLOCSET_DEFAULT_SIZES);
 	for (;;)

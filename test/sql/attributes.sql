@@ -104,7 +104,7 @@ SELECT pg_catalog.length(adapty.get_attribute('attributes-u', pg_catalog.repeat(
 
 -- A number is kept as double precision has it, whatever the session's settings
 SET extra_float_digits = -15;
-SELECT adapty.set_attribute('attributes-u', 'exact', 0.1 + 0.2), adapty.set_attribute('attributes-u', 'long', 1234567890123456),
+SELECT adapty.set_attribute('attributes-u', 'exact', 0.1::float8 + 0.2::float8), adapty.set_attribute('attributes-u', 'long', 1234567890123456),
        adapty.set_attribute('attributes-u', 'third', 1 / 3.0::float8), adapty.set_attribute('attributes-u', 'least', 5e-324);
 RESET extra_float_digits;
 SELECT adapty.get_attribute('attributes-u', 'exact'), adapty.get_attribute('attributes-u', 'long'), adapty.get_attribute('attributes-u', 'third'),

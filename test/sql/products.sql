@@ -22,7 +22,9 @@ SELECT adapty.define_access_level('products_gold', repeat('x', 256));
 SELECT adapty.delete_access_level('premium');
 DELETE FROM adapty.access_levels WHERE access_level_id = 'premium';
 UPDATE adapty.access_levels SET access_level_id = 'products_other' WHERE access_level_id = 'premium';
+SET client_min_messages TO error;
 TRUNCATE adapty.access_levels CASCADE;
+RESET client_min_messages;
 SELECT count(*) FROM adapty.access_levels WHERE access_level_id = 'premium';
 -- its title may change, by the function, by SQL, and by a dump that brings the row again
 BEGIN;
@@ -42,7 +44,9 @@ ROLLBACK;
 
 -- ---- deleting a level ----
 SELECT adapty.delete_access_level('products_silver');
+\set VERBOSITY terse
 SELECT adapty.delete_access_level('products_none');
+\set VERBOSITY default
 SELECT adapty.delete_access_level(NULL);
 
 -- ---- products ----
@@ -69,7 +73,9 @@ SELECT count(*) FROM adapty.products WHERE title = 'Other';
 SELECT adapty.define_product(NULL);
 SELECT adapty.define_product('');
 SELECT adapty.define_product(repeat('x', 256));
+\set VERBOSITY terse
 SELECT adapty.define_product('p', 'products_none');
+\set VERBOSITY default
 SELECT adapty.define_product('p', '');
 SELECT adapty.define_product('p', period => NULL);
 SELECT adapty.define_product('p', period => 'daily');
