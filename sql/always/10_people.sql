@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION adapty.now() RETURNS timestamptz
 COMMENT ON FUNCTION adapty.now() IS
     'now(), moved by the session''s test clock (adapty.test_clock_offset). What reading functions take for the time.';
 REVOKE ALL ON FUNCTION adapty.now() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION adapty.now() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.now() TO adapty_server, adapty_sdk, adapty_analyst;
 
 CREATE OR REPLACE FUNCTION adapty._iso8601(at timestamptz) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -61,6 +61,8 @@ COMMENT ON DOMAIN adapty.store IS 'app_store, play_store, stripe, paddle, adapty
 CREATE FUNCTION adapty.is_custom_attributes(attributes jsonb) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'adapty_is_custom_attributes';
+REVOKE ALL ON FUNCTION adapty.is_custom_attributes(jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.is_custom_attributes(jsonb) TO adapty_server, adapty_sdk, adapty_analyst;
 CREATE DOMAIN adapty.custom_attributes AS jsonb
     CONSTRAINT custom_attributes_check CHECK (adapty.is_custom_attributes(VALUE));
 COMMENT ON DOMAIN adapty.custom_attributes IS
@@ -71,5 +73,6 @@ CREATE FUNCTION adapty.grant_next_transition_at(
     RETURNS timestamptz
     LANGUAGE c IMMUTABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'adapty_grant_next_transition_at';
+REVOKE ALL ON FUNCTION adapty.grant_next_transition_at(adapty.grant_state, timestamptz, timestamptz, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION adapty.grant_next_transition_at(adapty.grant_state, timestamptz, timestamptz, bigint) IS
     'When a grant''s announced state is next out of date, on the real clock; null for never. Makes access_grants.next_transition_at.';

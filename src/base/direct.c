@@ -554,33 +554,54 @@ partition_of(Relation events, TimestampTz recorded_at)
 	return index < 0 ? InvalidOid : desc->oids[index];
 }
 
-/* Makes the partition that holds these times ready for writing; false if there is none fit for it. */
+/* The one table that rows of these times go to; InvalidOid if there is not just one. */
+static Oid
+events_target(Relation events, TimestampTz earliest, TimestampTz latest)
+{
+	Oid			relid;
+
+	if (events->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return RelationGetRelid(events);
+	relid = partition_of(events, earliest);
+	return latest == earliest || partition_of(events, latest) == relid ? relid : InvalidOid;
+}
+
+/*
+ * Makes the partition that holds these times ready for writing; false if there is none fit for it.
+ * Once it is locked, its bounds cannot change: a partition attached while we waited for the lock
+ * shows when the target is looked up again.
+ */
 static bool
 attach_partition(TimestampTz earliest, TimestampTz latest)
 {
-	ResourceOwner caller = CurrentResourceOwner;
 	DirectTable *events = &state.tables[TABLE_EVENTS];
 	Oid			relid;
 
-	CurrentResourceOwner = TopTransactionResourceOwner;
 	if (events->rel == NULL)
-		events->rel = table_open(ext_state()->tables[TABLE_EVENTS], RowExclusiveLock);
-	relid = RelationGetRelid(events->rel);
-	if (events->rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 	{
-		relid = partition_of(events->rel, earliest);
-		if (latest != earliest && partition_of(events->rel, latest) != relid)
-			relid = InvalidOid;
+		ResourceOwner caller = CurrentResourceOwner;
+
+		CurrentResourceOwner = TopTransactionResourceOwner;
+		events->rel = table_open(ext_state()->tables[TABLE_EVENTS], RowExclusiveLock);
+		CurrentResourceOwner = caller;
 	}
-	if (state.partition.rel != NULL && RelationGetRelid(state.partition.rel) != relid)
-		table_release(&state.partition);
-	CurrentResourceOwner = caller;
-	if (!OidIsValid(relid))
-		return false;
-	if (state.partition.rel != NULL)
-		return true;
-	memset(state.batch, 0, sizeof(state.batch));
-	return table_attach(&state.partition, relid, expected_natts[TABLE_EVENTS], DIRECT_WRITE);
+	while (OidIsValid(relid = events_target(events->rel, earliest, latest)))
+	{
+		if (state.partition.rel != NULL && RelationGetRelid(state.partition.rel) == relid)
+			return true;
+		if (state.partition.rel != NULL)
+		{
+			ResourceOwner caller = CurrentResourceOwner;
+
+			CurrentResourceOwner = TopTransactionResourceOwner;
+			table_release(&state.partition);
+			CurrentResourceOwner = caller;
+		}
+		memset(state.batch, 0, sizeof(state.batch));
+		if (!table_attach(&state.partition, relid, expected_natts[TABLE_EVENTS], DIRECT_WRITE))
+			return false;
+	}
+	return false;
 }
 
 /* See direct.h. */

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "base/arg.h"
+#include "base/compat.h"
 #include "utils/snapshot.h"
 #include "utils/uuid.h"
 

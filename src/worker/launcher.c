@@ -38,6 +38,11 @@
 #include "worker/shmem.h"
 #include "worker/worker.h"
 
+/* Servers before 15.4 do not mark databases whose DROP was interrupted. */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
+#endif
+
 #define RESTART_SECONDS 5		/* pause before the postmaster restarts the launcher */
 #define MAX_STARTING 2			/* processes coming up at the same time */
 #define START_CHECK_MS 1000		/* while some are: a process may die before it can say so */

@@ -348,9 +348,9 @@ scheduler_sleep(Scheduler *scheduler, TimestampTz wake)
 {
 	static uint32 wait_event = 0;
 	TimestampTz reported = DT_NOEND;
+	TimestampTz latest = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), adapty_max_sleep);
 
-	wake = Min(wake, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), adapty_max_sleep));
-	slot_plan(wake);
+	slot_plan(Min(wake, latest));
 
 	for (;;)
 	{

@@ -15,6 +15,7 @@
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
@@ -66,6 +67,9 @@ worker_housekeeping(int exit_code)
 {
 	if (ShutdownRequestPending)
 		proc_exit(exit_code);
+	/* Waiting for the latch notices this, but catching up may go on for long without a wait. */
+	if (!PostmasterIsAlive())
+		proc_exit(1);
 
 	QueryCancelPending = false;
 	CHECK_FOR_INTERRUPTS();

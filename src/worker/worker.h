@@ -18,7 +18,7 @@ extern void worker_process_start(void);
 
 /*
  * At each turn of a worker's loop, outside of transactions: leaves with exit_code if the server
- * asked for it, serves interrupts, reads the settings again after SIGHUP.  Returns whether they
+ * asked for it, or at once if the postmaster is gone; serves interrupts, reads the settings again after SIGHUP.  Returns whether they
  * were read again.
  */
 extern bool worker_housekeeping(int exit_code);

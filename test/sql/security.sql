@@ -2,7 +2,7 @@
 SELECT count(adapty.create_profile('security-' || i, '{"email": "s@example.com", "custom_attributes": {"plan": "a"}}')) FROM generate_series(1, 2) i;
 SELECT bool_and(is_active) FROM adapty.grant_access_level('security-1', 'premium', duration => '7 days');
 
--- nothing is PUBLIC's: no function but now(), no table
+-- nothing is PUBLIC's: no function, no table
 SELECT p.oid::regprocedure AS public_function FROM pg_proc p
 WHERE pronamespace = 'adapty'::regnamespace AND has_function_privilege('public', p.oid, 'EXECUTE')
 ORDER BY 1;

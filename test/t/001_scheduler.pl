@@ -44,6 +44,19 @@ is($node->safe_psql('postgres', "SELECT adapty.has_access('fay', 'premium')"), '
 ok($node->poll_query_until('postgres', announcement('fay', 'true')), 'the start is announced when it comes');
 ok($node->poll_query_until('postgres', announcement('fay', 'false')), 'and so is the end');
 
+# --- many moments close together: each is counted once ---
+my $processed = stat_of($node, 'processed');
+$node->safe_psql('postgres', <<'SQL');
+SELECT adapty.create_profile('close' || n) FROM generate_series(1, 300) n;
+SELECT adapty.grant_access_level('close' || n, 'premium', expires_at => clock_timestamp() + interval '1 s') FROM generate_series(1, 300) n;
+SQL
+ok($node->poll_query_until('postgres', "SELECT next_due_at IS NULL FROM adapty.stats"), 'many ends close together are announced');
+is( $node->safe_psql('postgres',
+		"SELECT count(*), count(DISTINCT profile_id) FROM adapty.events JOIN adapty.identities USING (profile_id)"
+		  . " WHERE customer_user_id LIKE 'close%' AND was_active AND NOT is_active"),
+	'300|300', 'once each');
+is(stat_of($node, 'processed') - $processed, 300, 'and counted once');
+
 # --- woken by a commit, and only by a commit ---
 $node->safe_psql('postgres', "SELECT adapty.create_profile('rob')");
 wait_scheduler($node);

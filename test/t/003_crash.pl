@@ -9,7 +9,7 @@ use Test::More;
 my $lapses = 100_000;
 my $node = adapty_node('crash', conf => <<'CONF');
 restart_after_crash = on
-adapty.batch_size = 50
+adapty.batch_size = 10
 adapty.scheduler = off
 CONF
 $node->safe_psql('postgres', 'CREATE EXTENSION adapty');
@@ -24,7 +24,17 @@ sub wait_announced
 	return;
 }
 
+# Switches the scheduler on or off: now, or at the next start of the workers.
+sub switch_scheduler
+{
+	my ($value, $now) = @_;
+	$node->append_conf('postgresql.conf', "adapty.scheduler = $value");
+	$node->reload if $now;
+	return;
+}
+
 # The server's state after a crash: the crash came in the middle, and no event is without its lapse.
+# The workers have come back switched off; they go on from here.
 sub is_in_the_middle
 {
 	my ($when) = @_;
@@ -34,14 +44,15 @@ SELECT (SELECT count(*) FROM adapty.access_grants WHERE state = 'active') > 0,
        (SELECT count(*) = count(DISTINCT profile_id) FROM adapty.events)
 SQL
 	is($result, 't|t|t', "$when: some are left, and every announced one has its event");
+	switch_scheduler('on', 1);
 	return;
 }
 
-$node->append_conf('postgresql.conf', 'adapty.scheduler = on');
-$node->reload;
+switch_scheduler('on', 1);
 
 # --- kill -9 of the scheduler: the server restarts itself ---
 wait_announced(1000);
+switch_scheduler('off', 0);
 kill 'KILL', scheduler_pid($node);
 $node->wait_for_log(qr/all server processes terminated; reinitializing/);
 ok($node->poll_query_until('postgres', 'SELECT true'), 'the server is back');
@@ -49,12 +60,14 @@ is_in_the_middle('scheduler killed');
 
 # --- the server stopped at once ---
 wait_announced(5000);
+switch_scheduler('off', 0);
 $node->stop('immediate');
 $node->start;
 is_in_the_middle('server stopped immediately');
 
 # --- kill -9 of the postmaster ---
 wait_announced(10000);
+switch_scheduler('off', 0);
 my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 kill 'KILL', $postmaster;
 $node->{_pid} = undef;
@@ -63,6 +76,7 @@ my $started = 0;
 for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
 {
 	last if $started = $node->start(fail_ok => 1);
+	$node->{_pid} = undef;
 	select(undef, undef, undef, 0.1);
 }
 ok($started, 'the server starts after a kill -9');
@@ -72,7 +86,7 @@ is_in_the_middle('postmaster killed');
 ok($node->poll_query_until('postgres', 'SELECT due_now = 0 FROM adapty.stats'), 'the rest is caught up with');
 wait_scheduler($node);
 lapses_announced_once($node, $lapses, 'every lapse has exactly one event');
-is(stat_of($node, 'batches > 1 AND processed <= batches * 50'), 't', 'in batches');
+is(stat_of($node, 'batches > 1 AND processed <= batches * 10'), 't', 'in batches');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM adapty.events'), $lapses, 'and there are no other events');
 
 $node->stop;
