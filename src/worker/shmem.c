@@ -111,13 +111,6 @@ shmem_init(void)
 	shmem_startup_hook = startup_shmem;
 }
 
-/* Is there shared memory, that is: was the library preloaded? */
-bool
-shmem_is_available(void)
-{
-	return shared != NULL;
-}
-
 /* Wakes the launcher, if there is one.  Lock held or not. */
 static void
 wake_launcher(void)

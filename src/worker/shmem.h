@@ -66,7 +66,6 @@ typedef struct SlotView
 } SlotView;
 
 extern void shmem_init(void);
-extern bool shmem_is_available(void);
 
 /* The launcher's side. */
 extern void shmem_set_launcher(void);

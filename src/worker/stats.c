@@ -13,7 +13,6 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "base/compat.h"
 #include "worker/shmem.h"
 
 #define N_COLUMNS 15

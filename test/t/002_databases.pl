@@ -132,6 +132,27 @@ wait_scheduler($node, 'unnamed');
 $node->safe_psql('postgres', 'ALTER DATABASE unnamed IS_TEMPLATE true');
 wait_none('unnamed', 'so does IS_TEMPLATE true');
 
+# --- SQL objects of another version than the library ---
+$node->safe_psql('one', "UPDATE pg_extension SET extversion = '0.0.0' WHERE extname = 'adapty'");
+$node->safe_psql('postgres', 'SELECT pg_terminate_backend(' . scheduler_pid($node, 'one') . ', 1000)');
+$node->wait_for_log(qr/LOG:  adapty scheduler is idle: its library is version/);
+is( $node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'adapty scheduler' AND datname = 'one'"),
+	'1', 'it stays and does nothing');
+(undef, undef, $stderr) = $node->psql('one', "SELECT adapty.create_profile('x')");
+like($stderr, qr/HINT:  Run ALTER EXTENSION adapty UPDATE/, 'functions say what to do');
+$node->safe_psql('one', "UPDATE pg_extension SET extversion = (SELECT default_version FROM pg_available_extensions WHERE name = 'adapty') WHERE extname = 'adapty'");
+$node->safe_psql('one', 'ALTER EXTENSION adapty UPDATE');
+wait_scheduler($node, 'one');
+
+# --- the launcher ends: schedulers go on, a new launcher knows them ---
+$pid = scheduler_pid($node, 'one');
+is( $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE backend_type = 'adapty launcher'"),
+	't', 'the launcher is terminated');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'adapty launcher'"), 'and comes back');
+$node->safe_psql('plain', 'CREATE EXTENSION adapty');
+wait_scheduler($node, 'plain');
+is(scheduler_pid($node, 'one'), $pid, 'the other schedulers have stayed');
+
 # --- more databases than processes ---
 $node->append_conf('postgresql.conf', 'max_worker_processes = 2');
 $node->restart;
