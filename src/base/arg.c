@@ -7,11 +7,16 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "base/arg.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/errors.h"
 
@@ -160,4 +165,18 @@ parse_uuid(const char *text, pg_uuid_t *uuid)
 		digits++;
 	}
 	return digits == 2 * UUID_LEN;
+}
+
+/* See arg.h. */
+void
+refuse_unless_writable(FunctionCallInfo fcinfo)
+{
+	if (XactReadOnly || RecoveryInProgress())
+	{
+		char	   *name = psprintf("%s()", get_func_name(fcinfo->flinfo->fn_oid));
+
+		PreventCommandIfReadOnly(name);
+		PreventCommandDuringRecovery(name);
+	}
+	clock_refuse_moved();
 }

@@ -60,4 +60,10 @@ extern Jsonb *arg_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
 /* A uuid in its usual form, with or without hyphens, for errors of one's own: false if it is none. */
 extern bool parse_uuid(const char *text, pg_uuid_t *uuid);
 
+/*
+ * For functions that write: ERROR (25006) in a read-only transaction or on a standby, which direct
+ * access would not notice, and (55000) while the session's test clock is moved.
+ */
+extern void refuse_unless_writable(FunctionCallInfo fcinfo);
+
 #endif							/* ADAPTY_ARG_H */

@@ -587,8 +587,9 @@ attach_partition(TimestampTz earliest, TimestampTz latest)
 	}
 	while (OidIsValid(relid = events_target(events->rel, earliest, latest)))
 	{
+		/* Open, but only for reading, if others' triggers watch it. */
 		if (state.partition.rel != NULL && RelationGetRelid(state.partition.rel) == relid)
-			return true;
+			return state.partition.rri != NULL;
 		if (state.partition.rel != NULL)
 		{
 			ResourceOwner caller = CurrentResourceOwner;

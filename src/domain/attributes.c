@@ -271,7 +271,7 @@ set_one(FunctionCallInfo fcinfo, UserRef user, const JsonbValue *value)
 	pg_uuid_t	profile_id;
 
 	user_check_caller(&user);
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	attribute_pair_read(key, value, &change);
 	user_resolve(&user, &profile_id);
 	change_store(&user, &profile_id, &change);
@@ -355,7 +355,7 @@ set_attributes(FunctionCallInfo fcinfo, UserRef user)
 	pg_uuid_t	profile_id;
 
 	user_check_caller(&user);
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	attribute_pairs_read(arg_jsonb(fcinfo, 1, "attributes"), &change);
 	user_resolve(&user, &profile_id);
 	change_store(&user, &profile_id, &change);

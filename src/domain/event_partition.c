@@ -3,8 +3,8 @@
  *		Partitions of events: made ahead of time, dropped when they are too old.
  *
  * A partition holds one month of recorded_at in UTC and is called events_YYYY_MM.  It is made only
- * once the database holds profiles, and never for a month of which the default partition has rows
- * already.  It is an ordinary table, not a member of the extension, with indexes of its own: so
+ * once the database holds profiles; rows of its month that the default partition has already are
+ * moved into it while they are few.  It is an ordinary table, not a member of the extension, with indexes of its own: so
  * pg_dump writes its definition, and CREATE EXTENSION at restore makes nothing that would stand in
  * its way.  (While a dump is being restored there are no profiles before all definitions are in.)
  */
@@ -25,8 +25,9 @@
 /* Months made ahead of the current one. */
 #define MONTHS_AHEAD 2
 #define ROWS_PER_DELETE 10000
+#define MAX_ROWS_TO_MOVE 100000
 
-static bool retention_active = false;
+static bool deleting = false;
 
 static SavedPlan any_profile = {
 	"any profile",
@@ -35,10 +36,11 @@ static SavedPlan any_profile = {
 };
 
 /* Scans the default partition, which is small where the scheduler runs. */
-static SavedPlan default_has_month = {
-	"default partition has rows of a month",
-	"SELECT 1 FROM ONLY adapty.events_default WHERE recorded_at >= $1 AND recorded_at < $2 LIMIT 1",
-	SPI_OK_SELECT, 2, {TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL, InvalidOid
+static SavedPlan count_default_month = {
+	"rows of a month in the default partition",
+	"SELECT pg_catalog.count(*) FROM (SELECT 1 FROM ONLY adapty.events_default"
+	" WHERE recorded_at >= $1 AND recorded_at < $2 LIMIT $3) n",
+	SPI_OK_SELECT, 3, {TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}, NULL, InvalidOid
 };
 
 static SavedPlan list_partitions = {
@@ -61,7 +63,7 @@ static SavedPlan delete_old_default = {
 bool
 event_retention_active(void)
 {
-	return retention_active;
+	return deleting;
 }
 
 /* Beginning of the month that is "months" after the one of t, in UTC. */
@@ -94,27 +96,76 @@ run_utility(const char *sql)
 		elog(ERROR, "could not execute \"%s\"", sql);
 }
 
-/* Makes the partition of a month. */
+/* Executes a plan or statement that deletes events, with the append-only trigger told. */
+static uint64
+delete_events(SavedPlan *plan, Datum *args, const char *sql)
+{
+	uint64		n = 0;
+
+	PG_TRY();
+	{
+		deleting = true;
+		if (plan != NULL)
+			n = plan_execute(plan, args, NULL, false);
+		else if (SPI_execute(sql, false, 0) == SPI_OK_INSERT)
+			n = SPI_processed;
+	}
+	PG_FINALLY();
+	{
+		deleting = false;
+	}
+	PG_END_TRY();
+	return n;
+}
+
+/*
+ * Makes the partition of a month.  Rows that the default partition has of it are moved, under a
+ * lock on that partition, so that none can be added meanwhile.
+ */
 static void
-create_partition(const char *name, TimestampTz from, TimestampTz to)
+create_partition(const char *name, TimestampTz from, TimestampTz to, bool move_rows)
 {
 	char	   *from_text = pstrdup(timestamptz_to_str(from));
 	char	   *to_text = pstrdup(timestamptz_to_str(to));
 
+	if (move_rows)
+		run_utility("LOCK TABLE ONLY adapty.events_default IN ACCESS EXCLUSIVE MODE");
+
 	/* Made apart and attached, which asks less of the parent than PARTITION OF does. */
 	run_utility(psprintf("CREATE TABLE adapty.%s (LIKE adapty.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)", name));
 	run_utility(psprintf("ALTER TABLE adapty.%s ADD PRIMARY KEY (profile_id, recorded_at, event_id)", name));
+	if (move_rows)
+		delete_events(NULL, NULL,
+					  psprintf("WITH moved AS (DELETE FROM ONLY adapty.events_default"
+							   " WHERE recorded_at >= %s AND recorded_at < %s RETURNING *)"
+							   " INSERT INTO adapty.%s SELECT * FROM moved",
+							   quote_literal_cstr(from_text), quote_literal_cstr(to_text), name));
 	run_utility(psprintf("ALTER TABLE adapty.events ATTACH PARTITION adapty.%s FOR VALUES FROM (%s) TO (%s)",
 						 name, quote_literal_cstr(from_text), quote_literal_cstr(to_text)));
 }
 
+/* How many rows of a month the default partition has; stops counting above what would be moved. */
+static int64
+count_in_default(TimestampTz from, TimestampTz to)
+{
+	Datum		args[3];
+	bool		isnull;
+
+	args[0] = TimestampTzGetDatum(from);
+	args[1] = TimestampTzGetDatum(to);
+	args[2] = Int64GetDatum(MAX_ROWS_TO_MOVE + 1);
+	plan_execute(&count_default_month, args, NULL, false);
+	return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
 /* Makes the first partition that is missing, of this month and the next; true if one was made. */
 static bool
-make_ahead(void)
+make_ahead(bool *too_early)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (plan_execute(&any_profile, NULL, NULL, false) == 0)
+	*too_early = plan_execute(&any_profile, NULL, NULL, false) == 0;
+	if (*too_early)
 		return false;
 	for (int i = 0; i <= MONTHS_AHEAD; i++)
 	{
@@ -125,16 +176,17 @@ make_ahead(void)
 		TimestampTz from = month_start(now, i, &year, &month);
 		TimestampTz to = month_start(now, i + 1, &next_year, &next_month);
 		char	   *name = psprintf("events_%04d_%02d", year, month);
-		Datum		range[2];
+		int64		in_default = 0;
 
 		if (OidIsValid(get_relname_relid(name, ext_state()->schema)))
 			continue;
-		range[0] = TimestampTzGetDatum(from);
-		range[1] = TimestampTzGetDatum(to);
 		/* Only this month's rows can be there; the months to come need no look. */
-		if (i == 0 && plan_execute(&default_has_month, range, NULL, false) > 0)
+		if (i == 0)
+			in_default = count_in_default(from, to);
+		/* Too many to be moved under a lock: they stay where they are. */
+		if (in_default > MAX_ROWS_TO_MOVE)
 			continue;
-		create_partition(name, from, to);
+		create_partition(name, from, to, i == 0);
 		return true;
 	}
 	return false;
@@ -171,26 +223,15 @@ static bool
 delete_old(TimestampTz cutoff)
 {
 	Datum		args[2];
-	uint64		n;
 
 	args[0] = TimestampTzGetDatum(cutoff);
 	args[1] = Int64GetDatum(ROWS_PER_DELETE);
-	PG_TRY();
-	{
-		retention_active = true;
-		n = plan_execute(&delete_old_default, args, NULL, false);
-	}
-	PG_FINALLY();
-	{
-		retention_active = false;
-	}
-	PG_END_TRY();
-	return n == ROWS_PER_DELETE;
+	return delete_events(&delete_old_default, args, NULL) == ROWS_PER_DELETE;
 }
 
 /* See event_partition.h. */
 bool
-event_partition_maintain(void)
+event_partition_maintain(bool *too_early)
 {
 	int			nest = NewGUCNestLevel();
 	bool		more;
@@ -200,7 +241,7 @@ event_partition_maintain(void)
 	/* timestamptz_to_str() writes by the session's zone and style. */
 	(void) set_config_option("TimeZone", "UTC", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("DateStyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	more = make_ahead();
+	more = make_ahead(too_early);
 	if (!more && adapty_event_retention > 0)
 	{
 		TimestampTz cutoff = GetCurrentTimestamp() - adapty_event_retention * USECS_PER_DAY;

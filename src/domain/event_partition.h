@@ -10,9 +10,9 @@
 /*
  * One step of the maintenance of events, in the caller's transaction, with an open scope: makes one
  * monthly partition, drops one that retention has passed, or deletes some old rows of the default
- * partition.  Returns true if there may be more to do right now.
+ * partition.  Returns true if there may be more to do right now; *too_early: see process_maintenance().
  */
-extern bool event_partition_maintain(void);
+extern bool event_partition_maintain(bool *too_early);
 
 /* Is retention deleting events now (so that the append-only trigger lets it)? */
 extern bool event_retention_active(void);

@@ -358,7 +358,7 @@ grant_access_level(FunctionCallInfo fcinfo, UserRef user)
 	GrantChange *changes;
 	Datum		result;
 
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	read_grant_request(fcinfo, &request);
 	key = arg_text(fcinfo, 9, "idempotency_key", false, MAX_IDEMPOTENCY_KEY);
 	direct_attach(direct_owner(fcinfo), TABLE_ACCESS_GRANTS, DIRECT_WRITE);
@@ -454,7 +454,7 @@ revoke_access_level(FunctionCallInfo fcinfo, UserRef user)
 	int			n = 0;
 	Datum		result;
 
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	direct_attach(direct_owner(fcinfo), TABLE_ACCESS_GRANTS, DIRECT_WRITE);
 	access_level_check(level);
 	user_resolve(&user, &profile_id);
@@ -529,7 +529,7 @@ set_test_clock(FunctionCallInfo fcinfo, UserRef user)
 	uint64		n;
 	char	  **levels;
 
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	user_resolve(&user, &profile_id);
 	lock_user(&user, &profile_id, &profile);
 	profile.test_clock_offset = PG_ARGISNULL(1) ? 0

@@ -275,7 +275,7 @@ adapty_identify(PG_FUNCTION_ARGS)
 	ApiScope	scope;
 
 	user_check_caller(&anonymous);
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	scope_enter(&scope);
 	while (!identify_once(&anonymous, customer_user_id, result))
 		CHECK_FOR_INTERRUPTS();

@@ -260,7 +260,7 @@ adapty_create_profile(PG_FUNCTION_ARGS)
 		user = arg_customer_user_id(fcinfo);
 		user_check_caller(&user);
 	}
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	uuid_v7(profile_id);
 	if (!profile_create(user.customer_user_id, profile_id))
 		ereport(ERROR,
@@ -297,7 +297,7 @@ update_profile(FunctionCallInfo fcinfo, UserRef user)
 	Jsonb	   *profile;
 
 	user_check_caller(&user);
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	user_resolve(&user, &profile_id);
 	attributes_apply(&user, &profile_id, attributes);
 	profile = profile_json(&profile_id, false);
@@ -316,7 +316,7 @@ delete_profile(FunctionCallInfo fcinfo, UserRef user)
 	Datum		values[1];
 
 	(void) fcinfo;
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	user_resolve(&user, &profile_id);
 	/* Whoever is changing the user's access now finishes first, and finds nobody afterwards. */
 	if (!profile_lock(&profile_id, false, NULL, &locked))

@@ -516,7 +516,7 @@ set_transaction(FunctionCallInfo fcinfo, UserRef user)
 	Jsonb	   *shown;
 	Jsonb	   *result;
 
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

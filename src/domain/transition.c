@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
+#include "base/arg.h"
 #include "base/clock.h"
 #include "base/direct.h"
 #include "base/errors.h"
@@ -142,14 +143,18 @@ add_due(DueBatch *batch, const pg_uuid_t *profile_id, TimestampTz due,
 	batch->n++;
 }
 
-/* Reads what is due, oldest first, by direct access. */
+/*
+ * Reads what is due, oldest first, by direct access; and the first that is not, which an idle
+ * scheduler wants to know.
+ */
 static void
 collect_due_direct(DueBatch *batch, TimestampTz now, int max_rows)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	DirectScan *scan = direct_begin_up_to(INDEX_ACCESS_GRANTS_DUE, TimestampTzGetDatum(now), snapshot);
+	DirectScan *scan = direct_begin_up_to(INDEX_ACCESS_GRANTS_DUE, TimestampTzGetDatum(DT_NOEND), snapshot);
 	TupleTableSlot *slot;
 
+	batch->result->next_due = DT_NOEND;
 	while (batch->rows < max_rows && (slot = direct_next(scan)) != NULL)
 	{
 		bool		isnull;
@@ -160,6 +165,11 @@ collect_due_direct(DueBatch *batch, TimestampTz now, int max_rows)
 		CHECK_FOR_INTERRUPTS();
 		if (is_set_aside(profile_id, now))
 			continue;
+		if (due > now)
+		{
+			batch->result->next_due = due;
+			break;
+		}
 		level = TextDatumGetCString(slot_getattr(slot, 11, &isnull));
 		add_due(batch, profile_id, due, level);
 		pfree(level);
@@ -369,11 +379,13 @@ process_due_batch(int max_rows, bool careful, DueResult *result)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TimestampTz now = clock_write_now();
 	DueBatch	batch = {0};
+	bool		direct;
 
 	memset(result, 0, sizeof(*result));
 	batch.result = result;
 	batch.groups = palloc(sizeof(DueGroup) * max_rows);
-	if (direct_attach(context, TABLE_ACCESS_GRANTS, DIRECT_READ))
+	direct = direct_attach(context, TABLE_ACCESS_GRANTS, DIRECT_READ);
+	if (direct)
 		collect_due_direct(&batch, now, max_rows);
 	else
 		collect_due_spi(&batch, now, max_rows);
@@ -388,14 +400,16 @@ process_due_batch(int max_rows, bool careful, DueResult *result)
 	}
 	flush_events(&batch);
 	CommandCounterIncrement();
-	result->next_due = next_due();
+	/* With nothing due the one look at the index has told. */
+	if (batch.n > 0 || !direct)
+		result->next_due = next_due();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
 
 /* See transition.h. */
 bool
-process_maintenance(void)
+process_maintenance(bool *too_early)
 {
 	ApiScope	scope;
 	bool		more;
@@ -403,7 +417,7 @@ process_maintenance(void)
 	/* Partitions can be attached and dropped only while nobody here has events open. */
 	direct_detach();
 	scope_enter(&scope);
-	more = event_partition_maintain();
+	more = event_partition_maintain(too_early);
 	if (!more && adapty_idempotency_key_retention > 0)
 	{
 		Datum		args[2];
@@ -432,7 +446,7 @@ adapty_process_due(PG_FUNCTION_ARGS)
 				 errmsg("invalid max_rows: %s", PG_ARGISNULL(0) ? "null" : psprintf("%d", PG_GETARG_INT32(0))),
 				 errhint("Give a number from 1 to 1000000.")));
 	max_rows = PG_GETARG_INT32(0);
-	clock_refuse_moved();
+	refuse_unless_writable(fcinfo);
 	process_due_batch(max_rows, false, &result);
 	PG_RETURN_INT64(result.processed);
 }
@@ -444,6 +458,8 @@ adapty_process_due(PG_FUNCTION_ARGS)
 Datum
 adapty_maintain(PG_FUNCTION_ARGS)
 {
-	(void) fcinfo;
-	PG_RETURN_BOOL(process_maintenance());
+	bool		too_early;
+
+	refuse_unless_writable(fcinfo);
+	PG_RETURN_BOOL(process_maintenance(&too_early));
 }

@@ -30,7 +30,8 @@ extern void process_due_batch(int max_rows, bool careful, DueResult *result);
 /*
  * Daily work in small steps, each in the caller's transaction: partitions of events ahead of time,
  * retention of events and idempotency keys.  Returns true if there is more to do right now.
+ * *too_early says that the database holds no profiles yet, and partitions are made once it does.
  */
-extern bool process_maintenance(void);
+extern bool process_maintenance(bool *too_early);
 
 #endif							/* ADAPTY_TRANSITION_H */

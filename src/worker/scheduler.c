@@ -70,6 +70,7 @@ typedef struct Scheduler
 	int			batch_size;		/* of the last batch; grows while it finds only locked users */
 	bool		careful;		/* the next batch */
 	bool		more_maintenance;
+	bool		early_maintenance;	/* there are no profiles yet: come again soon */
 	bool		outdated_logged;
 	int			locked_ms;		/* pause after the last batch; 0 if it got on */
 	int			error_ms;
@@ -187,10 +188,10 @@ do_batch(Scheduler *scheduler)
 static void
 do_maintenance(Scheduler *scheduler)
 {
-	scheduler->more_maintenance = process_maintenance();
+	scheduler->more_maintenance = process_maintenance(&scheduler->early_maintenance);
 }
 
-/* Partitions ahead of time and retention: at start and hourly. */
+/* Partitions ahead of time and retention: at start and hourly; sooner while there are no profiles. */
 static StepOutcome
 maintain(Scheduler *scheduler)
 {
@@ -201,7 +202,7 @@ maintain(Scheduler *scheduler)
 		(void) worker_housekeeping(0);
 		if (slot_leave_asked())
 			leave(SLOT_LEFT);
-		scheduler->more_maintenance = false;
+		scheduler->more_maintenance = scheduler->early_maintenance = false;
 		outcome = run_step(scheduler, do_maintenance, "maintaining partitions and retention");
 		MemoryContextReset(scheduler->context);
 	} while (outcome == STEP_DONE && scheduler->more_maintenance);
@@ -209,7 +210,8 @@ maintain(Scheduler *scheduler)
 	if (outcome == STEP_DONE || outcome == STEP_FAILED)
 		scheduler->next_maintenance =
 			TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-										outcome == STEP_DONE ? MAINTENANCE_MS : MAINTENANCE_RETRY_MS);
+										outcome == STEP_DONE && !scheduler->early_maintenance
+										? MAINTENANCE_MS : MAINTENANCE_RETRY_MS);
 	return outcome;
 }
 

@@ -33,8 +33,15 @@ JOIN adapty.identities USING (profile_id) WHERE customer_user_id = 'events-2' OR
 ROLLBACK;
 
 -- partitions: the months ahead, one step a call; retention drops the old ones
+SELECT count(*) AS events FROM adapty.events \gset before_
 SELECT count(adapty.maintain()) FROM generate_series(1, 6);
 SELECT adapty.maintain() AS more;
+-- this month's rows have gone to the month's own partition, and none is lost
+SELECT count(*) AS in_default FROM ONLY adapty.events_default;
+SELECT count(*) = :before_events AS all_there FROM adapty.events;
+SELECT is_active FROM adapty.grant_access_level('events-1', 'premium', is_lifetime => true);
+SELECT count(*) = :before_events + 1 AS one_more FROM adapty.events;
+SELECT count(*) AS in_default FROM ONLY adapty.events_default;
 SELECT count(*) >= 2 AS made_ahead, bool_and(c.relname ~ '^events_[0-9]{4}_[0-9]{2}$') AS names
 FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid WHERE inhparent = 'adapty.events'::regclass AND c.relname <> 'events_default';
 BEGIN;

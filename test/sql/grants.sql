@@ -168,6 +168,16 @@ BEGIN;
 SELECT is_active FROM adapty.grant_access_level('grants-1', 'premium', starts_at => '2030-01-01 00:00+00', expires_at => '2030-01-02 00:00+00');
 SELECT adapty.revoke_access_level('grants-1', 'premium', revoke_at => '2030-01-03 00:00+00');
 ROLLBACK;
+BEGIN READ ONLY;
+SAVEPOINT s;
+SELECT adapty.grant_access_level('grants-1', 'premium', duration => '1 day');
+ROLLBACK TO s;
+SELECT adapty.revoke_access_level('grants-1', 'premium');
+ROLLBACK TO s;
+SELECT adapty.process_due();
+ROLLBACK TO s;
+SELECT adapty.set_attribute('grants-1', 'a', 'b');
+ROLLBACK;
 SELECT count(*) AS grants FROM adapty.access_grants JOIN adapty.identities USING (profile_id) WHERE customer_user_id = 'grants-1';
 SELECT count(*) AS events FROM adapty.events JOIN adapty.identities USING (profile_id) WHERE customer_user_id = 'grants-1';
 
