@@ -16,6 +16,8 @@ CREATE OR REPLACE FUNCTION adapty._iso8601(at timestamptz) RETURNS text
 COMMENT ON FUNCTION adapty._iso8601(timestamptz) IS
     'A moment as the API writes it, in UTC; null for an infinite one. Private.';
 REVOKE ALL ON FUNCTION adapty._iso8601(timestamptz) FROM PUBLIC;
+-- event_payload() calls it with its caller's rights.
+GRANT EXECUTE ON FUNCTION adapty._iso8601(timestamptz) TO adapty_server;
 
 COMMENT ON FUNCTION adapty.is_custom_attributes(jsonb) IS
     'Is it a valid map of custom attributes? What the domain custom_attributes checks.';

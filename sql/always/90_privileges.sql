@@ -23,7 +23,7 @@ GRANT SELECT ON adapty.access_levels, adapty.products, adapty.store_products TO 
 GRANT SELECT (profile_id, created_at, updated_at, last_seen_at, subscription_state, gender, att_status,
     analytics_disabled, total_revenue_usd, ip_country, store_country, store, custom_attributes)
     ON adapty.profiles TO adapty_analyst;
-GRANT SELECT (profile_id, device_id, created_at, updated_at, platform, device, locale, os, timezone,
+GRANT SELECT (profile_id, created_at, updated_at, platform, device, locale, os, timezone,
     app_version, app_build, adapty_sdk_version, installed_app_version)
     ON adapty.installations TO adapty_analyst;
 GRANT SELECT (profile_id, source, created_at, status, channel, campaign, ad_group, ad_set, creative)

@@ -27,6 +27,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
@@ -54,6 +55,14 @@ static const int expected_natts[N_TABLES] = {
 	[TABLE_IDENTITIES] = 2,
 	[TABLE_ACCESS_GRANTS] = 14,
 	[TABLE_EVENTS] = 16,
+};
+
+/*
+ * CHECK constraints of the tables that are written, all of which the C code sees to itself; a table
+ * with others is left to SPI.
+ */
+static const int expected_checks[N_TABLES] = {
+	[TABLE_ACCESS_GRANTS] = 3,
 };
 
 static const AdaptyTable index_table[N_INDEXES] = {
@@ -279,9 +288,19 @@ relation_has_only_our_triggers(Relation rel)
 	return true;
 }
 
-/* Opens a table into a DirectTable; false (closed again) if it does not fit. */
+/* Do no rules and no constraints but our own say what may be written?  Others are the executor's work. */
 static bool
-table_attach(DirectTable *table, Oid relid, int natts, int kind)
+relation_has_only_our_checks(Relation rel, AdaptyTable which)
+{
+	TupleConstr *constraints = RelationGetDescr(rel)->constr;
+
+	return !rel->rd_rel->relhasrules &&
+		(constraints == NULL ? 0 : constraints->num_check) == expected_checks[which];
+}
+
+/* Opens a table (or a partition of it) into a DirectTable; false (closed again) if it does not fit. */
+static bool
+table_attach(DirectTable *table, Oid relid, AdaptyTable which, int kind)
 {
 	ResourceOwner caller = CurrentResourceOwner;
 	MemoryContext old = MemoryContextSwitchTo(state.context);
@@ -292,7 +311,7 @@ table_attach(DirectTable *table, Oid relid, int natts, int kind)
 	{
 		Relation	rel = table_open(relid, kind & DIRECT_WRITE ? RowExclusiveLock : AccessShareLock);
 
-		fits = relation_is_plain(rel, natts);
+		fits = relation_is_plain(rel, expected_natts[which]);
 		if (fits)
 		{
 			table->rel = rel;
@@ -308,7 +327,8 @@ table_attach(DirectTable *table, Oid relid, int natts, int kind)
 	{
 		/* May have been opened for reading: the lock also keeps new triggers away. */
 		LockRelationOid(relid, RowExclusiveLock);
-		fits = relation_has_only_our_triggers(table->rel);
+		fits = relation_has_only_our_triggers(table->rel) &&
+			relation_has_only_our_checks(table->rel, which);
 	}
 	if (fits && (kind & DIRECT_WRITE) && table->rri == NULL)
 	{
@@ -338,7 +358,7 @@ direct_attach(MemoryContext owner, AdaptyTable table, int kind)
 		return true;
 	if ((kind & DIRECT_WRITE) && state.unusable[table] == ext->tables[table])
 		return false;
-	if (table_attach(t, ext->tables[table], expected_natts[table], kind))
+	if (table_attach(t, ext->tables[table], table, kind))
 		return true;
 	if (kind & DIRECT_WRITE)
 		state.unusable[table] = ext->tables[table];
@@ -482,16 +502,26 @@ fill_slot(TupleTableSlot *slot, Datum *values, bool *nulls, int natts)
 	return ExecStoreVirtualTuple(slot);
 }
 
-/* Adds the index entries of a stored row. */
+/*
+ * Adds the index entries of a stored row.  As the owner, because functions may be called: those of
+ * expression indexes, and after an update the one of the generated column, which the server prepares
+ * to find out what changed.  The caller need not have the right to either.
+ */
 static void
 insert_index_entries(DirectTable *table, TupleTableSlot *slot, bool update, bool only_summarizing)
 {
+	Oid			caller;
+	int			sec_context;
+
 	(void) only_summarizing;
 	if (table->rri->ri_NumIndices == 0)
 		return;
+	GetUserIdAndSecContext(&caller, &sec_context);
+	SetUserIdAndSecContext(ext_state()->owner, sec_context | SECURITY_LOCAL_USERID_CHANGE);
 	list_free(exec_insert_index_tuples_compat(table->rri, slot, table->estate, update, false, NULL,
 											  NIL, only_summarizing));
 	ResetPerTupleExprContext(table->estate);
+	SetUserIdAndSecContext(caller, sec_context);
 }
 
 /* See direct.h. */
@@ -599,7 +629,7 @@ attach_partition(TimestampTz earliest, TimestampTz latest)
 			CurrentResourceOwner = caller;
 		}
 		memset(state.batch, 0, sizeof(state.batch));
-		if (!table_attach(&state.partition, relid, expected_natts[TABLE_EVENTS], DIRECT_WRITE))
+		if (!table_attach(&state.partition, relid, TABLE_EVENTS, DIRECT_WRITE))
 			return false;
 	}
 	return false;

@@ -256,10 +256,10 @@ plan_extend(const GrantRequest *request, GrantGroup *group, TimestampTz profile_
 	AccessGrant *own = active_server_grant(group, profile_now);
 	TimestampTz base = start;
 
-	/* Lifetime by another source cannot be added to: the grant then stands beside it. */
+	/* Lifetime cannot be added to: another source's stands beside the grant, the grant's own stays. */
 	if (now.is_active && now.winner->expires_at != DT_NOEND)
 		base = now.winner->expires_at;
-	else if (own != NULL)
+	else if (own != NULL && own->expires_at != DT_NOEND)
 		base = own->expires_at;
 	change->source_id = own != NULL ? own->source_id : free_source_id(group, profile_now);
 	change->starts_at = own != NULL ? own->starts_at : Min(start, base);
@@ -317,9 +317,11 @@ plan_grant(const GrantRequest *request, const LockedProfile *profile, GrantGroup
 	switch (request->mode)
 	{
 		case GRANT_MODE_KEEP:
+			/* Nothing to extend then; unlike replace it leaves alone what is still to begin. */
 			if (access_at(group, now).is_active)
 				return 0;
-			/* FALLTHROUGH */
+			plan_extend(request, group, now, start, &change);
+			break;
 		case GRANT_MODE_REPLACE:
 			own = active_server_grant(group, now);
 			if (own != NULL && !request->has_starts_at)

@@ -119,15 +119,18 @@ static SavedPlan explain_level = {
 };
 
 /*
- * A level whose picture changed after the moment asked for is read from its last event before it;
- * the others from the intervals as they are, which hold for that moment as well.
+ * A level whose picture changed after the moment asked for is read from its last event before it,
+ * or, where retention has removed that one, from what its first event after it says was before; the
+ * others from the intervals as they are, which hold for that moment as well.
  * $1 profile, $2 moment on its clock, $3 whether the moment has passed.
  */
 static SavedPlan select_status = {
 	"profile status",
 	"WITH changed AS ("
-	" SELECT access_level_id FROM adapty.events WHERE $3 AND profile_id = $1"
-	"  AND event_type = 'access_level_updated' AND event_datetime > $2 GROUP BY access_level_id),"
+	" SELECT DISTINCT ON (access_level_id) access_level_id, was_active, previous_expires_at"
+	" FROM adapty.events WHERE $3 AND profile_id = $1"
+	"  AND event_type = 'access_level_updated' AND event_datetime > $2"
+	" ORDER BY access_level_id, event_datetime, recorded_at),"
 	" levels AS ("
 	" SELECT g.access_level_id::text AS access_level_id, max(g.expires_at) AS expires_at,"
 	"  coalesce(bool_or(s.renew_status AND s.refunded_at IS NULL), false) AS will_renew,"
@@ -143,7 +146,12 @@ static SavedPlan select_status = {
 	"  FROM adapty.events e WHERE e.profile_id = $1 AND e.event_type = 'access_level_updated'"
 	"   AND e.event_datetime <= $2 AND e.access_level_id IN (SELECT access_level_id FROM changed)"
 	"  ORDER BY e.access_level_id, e.event_datetime DESC, e.recorded_at DESC) last"
-	" WHERE starts_at <= $2 AND $2 < expires_at)"
+	" WHERE starts_at <= $2 AND $2 < expires_at"
+	" UNION ALL"
+	" SELECT c.access_level_id, c.previous_expires_at, NULL, NULL FROM changed c WHERE c.was_active"
+	"  AND NOT EXISTS (SELECT FROM adapty.events e WHERE e.profile_id = $1"
+	"   AND e.event_type = 'access_level_updated' AND e.event_datetime <= $2"
+	"   AND e.access_level_id = c.access_level_id))"
 	" SELECT count(*) > 0, coalesce(array_agg(access_level_id ORDER BY access_level_id), '{}'::text[]),"
 	"  nullif(max(expires_at), 'infinity'), coalesce(bool_or(will_renew), CASE WHEN NOT $3 THEN false END),"
 	"  coalesce(bool_or(is_in_grace_period), CASE WHEN NOT $3 THEN false END)"
@@ -166,6 +174,12 @@ static SavedPlan select_past_state = {
 	" FROM adapty.events WHERE profile_id = $1 AND event_datetime <= $2"
 	" AND event_type NOT IN ('access_level_updated', 'non_subscription_purchase', 'non_subscription_purchase_refunded')"
 	" ORDER BY event_datetime DESC, recorded_at DESC LIMIT 1",
+	SPI_OK_SELECT, 2, {UUIDOID, TIMESTAMPTZOID}, NULL, InvalidOid
+};
+
+static SavedPlan had_subscription = {
+	"subscription of a past moment",
+	"SELECT FROM adapty.subscriptions WHERE profile_id = $1 AND originally_purchased_at <= $2 LIMIT 1",
 	SPI_OK_SELECT, 2, {UUIDOID, TIMESTAMPTZOID}, NULL, InvalidOid
 };
 
@@ -432,6 +446,9 @@ fill_status(ApiScope *scope, const pg_uuid_t *profile_id, TimestampTz as_of, boo
 		nulls[3] = false;
 		if (plan_execute(&select_past_state, args, NULL, true) > 0)
 			values[3] = scope_copy(scope, 0, 1, &nulls[3]);
+		else if (plan_execute(&had_subscription, args, NULL, true) > 0)
+			/* Retention has removed its events: what is known of it now, at that moment. */
+			values[3] = enum_datum(ENUM_SUBSCRIPTION_STATE, subscription_state_of_profile(profile_id, as_of));
 		else
 			values[3] = enum_datum(ENUM_SUBSCRIPTION_STATE, SUBSCRIPTION_STATE_NEVER_SUBSCRIBED);
 	}
