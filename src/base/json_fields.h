@@ -14,6 +14,8 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
+#include "base/compat.h"
+
 /* An object being read, and where it is: "" at the top, "price." inside of price. */
 typedef struct JsonFields
 {
