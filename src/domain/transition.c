@@ -400,8 +400,13 @@ process_due_batch(int max_rows, bool careful, DueResult *result)
 	}
 	flush_events(&batch);
 	CommandCounterIncrement();
-	/* With nothing due the one look at the index has told. */
-	if (batch.n > 0 || !direct)
+	/*
+	 * With nothing due the one look at the index has told; after a full batch more may be due at once,
+	 * and a look would have to pass all the entries that this batch has made dead.
+	 */
+	if (batch.rows >= max_rows)
+		result->next_due = now;
+	else if (batch.n > 0 || !direct)
 		result->next_due = next_due();
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
