@@ -139,6 +139,15 @@ arg_jsonb(FunctionCallInfo fcinfo, int n, const char *name)
 }
 
 /* See arg.h. */
+pg_uuid_t *
+arg_uuid(FunctionCallInfo fcinfo, int n, const char *name)
+{
+	if (PG_ARGISNULL(n))
+		report_null(name);
+	return PG_GETARG_UUID_P(n);
+}
+
+/* See arg.h. */
 bool
 parse_uuid(const char *text, pg_uuid_t *uuid)
 {

@@ -57,6 +57,9 @@ extern bool arg_finite_timestamp(FunctionCallInfo fcinfo, int n, const char *nam
 /* jsonb argument n: ERROR (22004) if null. */
 extern Jsonb *arg_jsonb(FunctionCallInfo fcinfo, int n, const char *name);
 
+/* uuid argument n: ERROR (22004) if null. */
+extern pg_uuid_t *arg_uuid(FunctionCallInfo fcinfo, int n, const char *name);
+
 /* A uuid in its usual form, with or without hyphens, for errors of one's own: false if it is none. */
 extern bool parse_uuid(const char *text, pg_uuid_t *uuid);
 

@@ -24,6 +24,9 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_NOT_IN_TEST_CLOCK] = {"test_clock_is_set", "55000", 400},
 	[COND_MAINTAINED_BY_ADAPTY] = {"maintained_by_adapty", "55000", 400},
 	[COND_EXTENSION_OUTDATED] = {"extension_outdated", "55000", 500},
+	[COND_PROMO_DOES_NOT_EXIST] = {"promo_does_not_exist", "PT404", 404},
+	[COND_PROMO_CODE_NOT_VALID] = {"promo_code_not_valid", "PT400", 400},
+	[COND_PROMO_CODE_REDEEMED] = {"promo_code_already_redeemed", "PT409", 409},
 	[COND_SERIALIZATION_FAILURE] = {"serialization_failure", "40001", 500},
 };
 

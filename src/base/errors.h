@@ -23,6 +23,9 @@ typedef enum AdaptyCondition
 	COND_NOT_IN_TEST_CLOCK,		/* a change while the session's clock is moved */
 	COND_MAINTAINED_BY_ADAPTY,	/* a direct edit that would break an invariant */
 	COND_EXTENSION_OUTDATED,
+	COND_PROMO_DOES_NOT_EXIST,
+	COND_PROMO_CODE_NOT_VALID,	/* whatever is the matter with it: guessers are told nothing */
+	COND_PROMO_CODE_REDEEMED,
 	COND_SERIALIZATION_FAILURE,
 	N_CONDITIONS
 } AdaptyCondition;

@@ -73,21 +73,18 @@ lock_user(const UserRef *user, const pg_uuid_t *profile_id, LockedProfile *profi
 		profile_not_found(user);
 }
 
-/*
- * The moment of a change on the profile's clock: the transaction's start, as now() says it, so that
- * this transaction's own reads see access begin or end at once.
- */
-static TimestampTz
-change_moment(const LockedProfile *profile)
+/* See grant_row.h. */
+TimestampTz
+grant_change_moment(const LockedProfile *profile)
 {
 	return GetCurrentTransactionStartTimestamp() + profile->test_clock_offset;
 }
 
 /* ---- idempotency ---- */
 
-/* The result of an earlier request with this key; false if there was none. */
-static bool
-earlier_result(const LockedProfile *profile, const char *key, const char *request, Datum *result)
+/* See grant_row.h. */
+bool
+grant_earlier_result(const LockedProfile *profile, const char *key, const char *request, Datum *result)
 {
 	ApiScope	scope;
 	Jsonb	   *stored;
@@ -109,9 +106,9 @@ earlier_result(const LockedProfile *profile, const char *key, const char *reques
 	return found;
 }
 
-/* Keeps the result of a request with a key. */
-static void
-keep_result(const LockedProfile *profile, const char *key, const char *request, Datum result)
+/* See grant_row.h. */
+void
+grant_keep_result(const LockedProfile *profile, const char *key, const char *request, Datum result)
 {
 	ApiScope	scope;
 	text	   *json;
@@ -186,9 +183,9 @@ grant_request_text(const GrantRequest *request)
 	return buf.data;
 }
 
-/* base + duration; ERROR (22023) unless that is later than base. */
-static TimestampTz
-add_duration(TimestampTz base, const Interval *duration)
+/* See grant_row.h. */
+TimestampTz
+grant_add_duration(TimestampTz base, const Interval *duration)
 {
 	TimestampTz end = clock_add(base, duration);
 
@@ -207,7 +204,7 @@ requested_end(const GrantRequest *request, TimestampTz base)
 {
 	if (request->is_lifetime)
 		return DT_NOEND;
-	return request->has_expires_at ? request->expires_at : add_duration(base, request->duration);
+	return request->has_expires_at ? request->expires_at : grant_add_duration(base, request->duration);
 }
 
 /* The server-side grant that is active; NULL if none is. */
@@ -298,7 +295,7 @@ plan_end_others(const GrantRequest *request, const LockedProfile *profile, Grant
 			access_state_at(grant, profile->profile_now) == GRANT_ENDED)
 			continue;
 		changes[n++] = (GrantChange) {grant->source, grant->source_id, grant->starts_at,
-			change_moment(profile), true, request->actor, request->reason};
+			grant_change_moment(profile), true, request->actor, request->reason};
 	}
 	return n;
 }
@@ -309,7 +306,7 @@ plan_grant(const GrantRequest *request, const LockedProfile *profile, GrantGroup
 		   GrantChange *changes)
 {
 	TimestampTz now = profile->profile_now;
-	TimestampTz start = request->has_starts_at ? request->starts_at : change_moment(profile);
+	TimestampTz start = request->has_starts_at ? request->starts_at : grant_change_moment(profile);
 	GrantChange change = {GRANT_SOURCE_SERVER_GRANT, "", start, 0, false, request->actor, request->reason};
 	AccessGrant *own;
 	int			n = 0;
@@ -368,13 +365,13 @@ grant_access_level(FunctionCallInfo fcinfo, UserRef user)
 	user_resolve_or_create(&user, !PG_ARGISNULL(7) && PG_GETARG_BOOL(7), &profile_id);
 	lock_user(&user, &profile_id, &profile);
 	request_text = key == NULL ? NULL : grant_request_text(&request);
-	if (earlier_result(&profile, key, request_text, &result))
+	if (grant_earlier_result(&profile, key, request_text, &result))
 		return result;
 	grant_load(&profile_id, request.access_level_id, &group);
 	changes = palloc(sizeof(GrantChange) * (group.n + 1));
 	grant_apply(&profile, &group, changes, plan_grant(&request, &profile, &group, changes));
 	result = access_level_form(&group, profile.profile_now);
-	keep_result(&profile, key, request_text, result);
+	grant_keep_result(&profile, key, request_text, result);
 	return result;
 }
 
@@ -431,7 +428,7 @@ refund_purchases(const LockedProfile *profile, GrantGroup *group, const char *ac
 
 		if ((grant->source == GRANT_SOURCE_SUBSCRIPTION || grant->source == GRANT_SOURCE_ONE_TIME_PURCHASE) &&
 			access_state_at(grant, profile->profile_now) != GRANT_ENDED)
-			transaction_refund(profile, grant, change_moment(profile), actor, reason);
+			transaction_refund(profile, grant, grant_change_moment(profile), actor, reason);
 	}
 	scope_leave(&scope);
 }
@@ -461,13 +458,13 @@ revoke_access_level(FunctionCallInfo fcinfo, UserRef user)
 	access_level_check(level);
 	user_resolve(&user, &profile_id);
 	lock_user(&user, &profile_id, &profile);
-	if (earlier_result(&profile, key, request, &result))
+	if (grant_earlier_result(&profile, key, request, &result))
 		return result;
 	grant_load(&profile_id, level, &group);
 	check_revocable(&group, &user, level, has_revoke_at, at, profile.profile_now);
 	/* A moment that has passed means now: what was had cannot be taken back. */
 	if (!has_revoke_at || at < profile.profile_now)
-		at = change_moment(&profile);
+		at = grant_change_moment(&profile);
 	changes = palloc(sizeof(GrantChange) * group.n);
 	for (int i = 0; i < group.n; i++)
 	{
@@ -484,7 +481,7 @@ revoke_access_level(FunctionCallInfo fcinfo, UserRef user)
 		grant_load(&profile_id, level, &group);
 	}
 	result = access_level_form(&group, profile.profile_now);
-	keep_result(&profile, key, request, result);
+	grant_keep_result(&profile, key, request, result);
 	return result;
 }
 

@@ -41,4 +41,22 @@ extern void grant_apply(const LockedProfile *profile, GrantGroup *group,
 /* Stores the rows of a group that are dirty. */
 extern void grant_store(GrantGroup *group);
 
+/*
+ * The moment of a change on the profile's clock: the transaction's start, as now() says it, so that
+ * this transaction's own reads see access begin or end at once.
+ */
+extern TimestampTz grant_change_moment(const LockedProfile *profile);
+
+/* base + duration; ERROR (22023) unless that is later than base. */
+extern TimestampTz grant_add_duration(TimestampTz base, const Interval *duration);
+
+/*
+ * The adapty.access_level that an earlier request with this idempotency key returned; false if
+ * there was none, or key is NULL.  And keeping it; nothing if key is NULL.
+ */
+extern bool grant_earlier_result(const LockedProfile *profile, const char *key, const char *request,
+								 Datum *result);
+extern void grant_keep_result(const LockedProfile *profile, const char *key, const char *request,
+							  Datum result);
+
 #endif							/* ADAPTY_GRANT_ROW_H */

@@ -28,6 +28,7 @@
 #include "base/direct.h"
 #include "base/errors.h"
 #include "base/plans.h"
+#include "base/random.h"
 #include "domain/identity.h"
 #include "domain/profile.h"
 
@@ -281,25 +282,6 @@ adapty_identify(PG_FUNCTION_ARGS)
 		CHECK_FOR_INTERRUPTS();
 	scope_leave(&scope);
 	PG_RETURN_UUID_P(result);
-}
-
-/* Fills bytes from a buffer of strong randomness: one call to the system serves many ids. */
-static void
-random_bytes(unsigned char *bytes, int n)
-{
-	static unsigned char buffer[256];
-	static int	left = 0;
-
-	if (left < n)
-	{
-		if (!pg_strong_random(buffer, sizeof(buffer)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INTERNAL_ERROR),
-					 errmsg("could not generate random values")));
-		left = sizeof(buffer);
-	}
-	left -= n;
-	memcpy(bytes, buffer + left, n);
 }
 
 /*

@@ -83,17 +83,22 @@ static SavedPlan level_delete_plan = {
 	.argtypes = {TEXTOID},
 };
 
-/* Who uses a level: products by title, grants by profile; of each the first few and how many. */
+/* Who uses a level: products and promotions by title, grants by profile; of each the first few and how many. */
 static SavedPlan level_users_plan = {
 	.name = "users of an access level",
 	.sql = "SELECT (SELECT pg_catalog.concat_ws(', ', "
 	"    (SELECT pg_catalog.string_agg(pg_catalog.format('product \"%s\"', p.title), ', ') "
 	"     FROM (SELECT p.title FROM adapty.products p "
 	"           WHERE p.access_level_id OPERATOR(pg_catalog.=) $1 ORDER BY p.title LIMIT 5) p), "
+	"    (SELECT pg_catalog.string_agg(pg_catalog.format('promo codes \"%s\"', b.title), ', ') "
+	"     FROM (SELECT b.title FROM adapty.promo_code_batches b "
+	"           WHERE b.access_level_id OPERATOR(pg_catalog.=) $1 ORDER BY b.title LIMIT 5) b), "
 	"    (SELECT pg_catalog.string_agg(pg_catalog.format('grant of profile_id \"%s\"', g.profile_id), ', ') "
 	"     FROM (SELECT DISTINCT g.profile_id FROM adapty.access_grants g "
 	"           WHERE g.access_level_id OPERATOR(pg_catalog.=) $1 ORDER BY g.profile_id LIMIT 5) g))), "
-	"(SELECT pg_catalog.count(*) FROM adapty.products p WHERE p.access_level_id OPERATOR(pg_catalog.=) $1), "
+	"(SELECT pg_catalog.count(*) FROM adapty.products p WHERE p.access_level_id OPERATOR(pg_catalog.=) $1) "
+	" OPERATOR(pg_catalog.+) "
+	"(SELECT pg_catalog.count(*) FROM adapty.promo_code_batches b WHERE b.access_level_id OPERATOR(pg_catalog.=) $1), "
 	"(SELECT pg_catalog.count(*) FROM adapty.access_grants g WHERE g.access_level_id OPERATOR(pg_catalog.=) $1)",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
@@ -231,7 +236,7 @@ check_level_unused(const char *id)
 			 errmsg("access level \"%s\" is in use", id),
 			 errdetail("It is used by %s%s.", SPI_getvalue(row, desc, 1),
 					   products > SHOWN_USERS || grants > SHOWN_USERS ? " and others" : ""),
-			 errhint("Give the products another access level first. A level that users have or had is kept.")));
+			 errhint("Give the products another access level first. A level that users have or had, or that promotions give, is kept.")));
 }
 
 /*

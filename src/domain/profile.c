@@ -159,6 +159,7 @@ static SavedPlan build_export = {
 	ROWS_JSON("transactions", "transactions", "t.purchased_at, t.store, t.store_transaction_id") ","
 	ROWS_JSON("subscriptions", "subscriptions", "t.store, t.store_original_transaction_id") ","
 	ROWS_JSON("events", "events", "t.recorded_at, t.event_id") ","
+	ROWS_JSON("promo_code_redemptions", "promo_code_redemptions", "t.redeemed_at, t.code") ","
 	ROWS_JSON("idempotency_keys", "idempotency_keys", "t.created_at, t.idempotency_key") ")"
 	" FROM adapty.profiles p WHERE p.profile_id = $1",
 	SPI_OK_SELECT, 1, {UUIDOID}, NULL, InvalidOid
