@@ -38,11 +38,15 @@ FROM (
                         ELSE adapty.now() + g.test_clock_offset * interval '1 microsecond' END) AS c (t)
     ) r
 ) x
+LEFT JOIN adapty.purchase_inheritors i
+       ON i.profile_id = x.profile_id AND x.source = 'shared_purchase'
+      AND (i.store || ':' || i.store_original_transaction_id) = x.source_id
 LEFT JOIN adapty.subscriptions s
-       ON s.profile_id = x.profile_id AND x.source = 'subscription'
+       ON s.profile_id = coalesce(i.parent_profile_id, x.profile_id) AND x.source IN ('subscription', 'shared_purchase')
       AND (s.store || ':' || s.store_original_transaction_id) = x.source_id
 LEFT JOIN adapty.transactions o
-       ON o.profile_id = x.profile_id AND x.source = 'one_time_purchase'
+       ON o.profile_id = coalesce(i.parent_profile_id, x.profile_id) AND x.source IN ('one_time_purchase', 'shared_purchase')
+      AND o.purchase_type = 'one_time_purchase'
       AND (o.store || ':' || o.store_transaction_id) = x.source_id
 ORDER BY x.profile_id, x.access_level_id, x.rank,
          CASE WHEN x.rank = 1 THEN x.starts_at END, x.expires_at DESC, x.starts_at DESC, x.source, x.source_id;

@@ -47,21 +47,48 @@ CREATE OR REPLACE TRIGGER adapty_access_levels_guard_truncate
 
 -- ---- Transactions ----
 CREATE OR REPLACE FUNCTION adapty.set_transaction(
-        customer_user_id text, transaction jsonb, create_missing boolean DEFAULT false)
+        customer_user_id text, transaction jsonb, create_missing boolean DEFAULT false,
+        reported_at timestamptz DEFAULT NULL)
     RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'adapty_set_transaction';
-COMMENT ON FUNCTION adapty.set_transaction(text, jsonb, boolean) IS
-    'Records a store transaction of a user (a OneTimePurchase or Subscription object of the API), gives the access that its product gives, and returns the Profile object. The same transaction again updates it.';
-REVOKE ALL ON FUNCTION adapty.set_transaction(text, jsonb, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION adapty.set_transaction(text, jsonb, boolean) TO adapty_server;
+COMMENT ON FUNCTION adapty.set_transaction(text, jsonb, boolean, timestamptz) IS
+    'Records a store transaction of a user (a OneTimePurchase or Subscription object of the API), gives the access that its product gives, and returns the Profile object. The same transaction again updates it; with reported_at, the moment of the store''s state that is reported, an older report does not overwrite a newer one.';
+REVOKE ALL ON FUNCTION adapty.set_transaction(text, jsonb, boolean, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.set_transaction(text, jsonb, boolean, timestamptz) TO adapty_server;
 
 CREATE OR REPLACE FUNCTION adapty.set_transaction(
-        profile_id uuid, transaction jsonb, create_missing boolean DEFAULT false)
+        profile_id uuid, transaction jsonb, create_missing boolean DEFAULT false,
+        reported_at timestamptz DEFAULT NULL)
     RETURNS jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'adapty_set_transaction_by_profile_id';
-COMMENT ON FUNCTION adapty.set_transaction(uuid, jsonb, boolean) IS
+COMMENT ON FUNCTION adapty.set_transaction(uuid, jsonb, boolean, timestamptz) IS
     'Records a store transaction of a user (a OneTimePurchase or Subscription object of the API), gives the access that its product gives, and returns the Profile object. The same transaction again updates it. create_missing creates nobody: a profile_id is never made up by the caller.';
-REVOKE ALL ON FUNCTION adapty.set_transaction(uuid, jsonb, boolean) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION adapty.set_transaction(uuid, jsonb, boolean) TO adapty_server;
+REVOKE ALL ON FUNCTION adapty.set_transaction(uuid, jsonb, boolean, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.set_transaction(uuid, jsonb, boolean, timestamptz) TO adapty_server;
+
+-- ---- What happens around subscriptions ----
+CREATE OR REPLACE FUNCTION adapty.configure_environment(
+        environment adapty.environment,
+        access_sharing adapty.access_sharing DEFAULT NULL,
+        billing_retry_period interval DEFAULT NULL,
+        trial_active_delay interval DEFAULT NULL,
+        subscription_active_delay interval DEFAULT NULL)
+    RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_configure_environment';
+COMMENT ON FUNCTION adapty.configure_environment(adapty.environment, adapty.access_sharing, interval, interval, interval) IS
+    'Settings of an environment: who has the access of a purchase that is reported for a second profile, how long stores try to charge, and when trial_active and subscription_active are written. Null keeps a setting; a delay of 0 takes it away.';
+REVOKE ALL ON FUNCTION adapty.configure_environment(adapty.environment, adapty.access_sharing, interval, interval, interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.configure_environment(adapty.environment, adapty.access_sharing, interval, interval, interval) TO adapty_server;
+
+CREATE OR REPLACE FUNCTION adapty.subscription_transitions(
+        OUT state text, OUT input text, OUT next_state text, OUT events text[])
+    RETURNS SETOF record
+    LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 150
+    AS 'MODULE_PATHNAME', 'adapty_subscription_transitions';
+COMMENT ON FUNCTION adapty.subscription_transitions() IS
+    'The state machine of subscriptions: every state and input that does something, the state after it and the events it makes. What is not there changes nothing.';
+REVOKE ALL ON FUNCTION adapty.subscription_transitions() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.subscription_transitions() TO adapty_server, adapty_analyst;

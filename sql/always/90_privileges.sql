@@ -12,7 +12,8 @@ GRANT EXECUTE ON FUNCTION adapty.current_profile_id() TO adapty_server, adapty_s
 -- The server reads everything but keys of requests.
 GRANT SELECT ON adapty.access_levels, adapty.products, adapty.store_products, adapty.profiles, adapty.identities,
     adapty.installations, adapty.integration_identifiers, adapty.attributions, adapty.transactions,
-    adapty.subscriptions, adapty.access_grants, adapty.events TO adapty_server;
+    adapty.subscriptions, adapty.access_grants, adapty.events, adapty.environment_settings,
+    adapty.purchase_inheritors, adapty.subscription_timers TO adapty_server;
 
 -- A user's own device reads the catalogue and its own profile.
 GRANT SELECT ON adapty.access_levels, adapty.products, adapty.store_products TO adapty_sdk;

@@ -22,7 +22,10 @@ CREATE TYPE adapty.event_type AS ENUM (
     'subscription_deferred', 'subscription_refunded', 'non_subscription_purchase',
     'non_subscription_purchase_refunded', 'trial_started', 'trial_converted',
     'trial_renewal_cancelled', 'trial_renewal_reactivated', 'trial_expired',
-    'entered_grace_period', 'billing_issue_detected', 'access_level_updated');
+    'entered_grace_period', 'billing_issue_detected', 'access_level_updated',
+    'trial_active', 'subscription_active');
+CREATE TYPE adapty.access_sharing AS ENUM ('enabled', 'transfer', 'disabled');
+CREATE TYPE adapty.subscription_timer AS ENUM ('period_end', 'retry_end', 'trial_active', 'subscription_active');
 CREATE TYPE adapty.grant_source AS ENUM (
     'subscription', 'one_time_purchase', 'shared_purchase',
     'server_grant', 'promo_campaign', 'promo_code');
@@ -40,6 +43,8 @@ COMMENT ON TYPE adapty.offer_type IS 'How an offer is paid. free_trial makes the
 COMMENT ON TYPE adapty.cancellation_reason IS 'Why a subscription or purchase ended.';
 COMMENT ON TYPE adapty.subscription_state IS 'State of a profile over all its store subscriptions.';
 COMMENT ON TYPE adapty.event_type IS 'Type of an event, named as in the webhooks.';
+COMMENT ON TYPE adapty.access_sharing IS 'Who has the access of a purchase that is reported for a second profile: both (enabled), the last customer_user_id (transfer), the first one (disabled).';
+COMMENT ON TYPE adapty.subscription_timer IS 'What a subscription waits for: the end of a period that no grant shows, the end of the store''s tries to charge, a synthetic event.';
 COMMENT ON TYPE adapty.grant_source IS 'What gives an access level: a store purchase, a purchase shared by another profile, or a server-side grant.';
 COMMENT ON TYPE adapty.grant_state IS 'What has been announced of a grant: not begun, begun, over. Access itself is computed from the clock, never from this.';
 COMMENT ON TYPE adapty.grant_mode IS 'How a grant meets access that is there already: extend it, replace the interval, take the later end, or keep what is there.';

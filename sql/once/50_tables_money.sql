@@ -8,6 +8,9 @@ CREATE TABLE adapty.transactions (
     renew_status_changed_at       timestamptz,
     billing_issue_detected_at     timestamptz,
     grace_period_expires_at       timestamptz,
+    paused_at                     timestamptz,
+    resumes_at                    timestamptz,
+    reported_at                   timestamptz,
     recorded_at                   timestamptz NOT NULL DEFAULT now(),
     updated_at                    timestamptz NOT NULL DEFAULT now(),
     purchase_type                 adapty.purchase_type NOT NULL,
@@ -41,6 +44,9 @@ CREATE INDEX transactions_chain_idx ON adapty.transactions (profile_id, store, s
 CREATE INDEX transactions_product_id_idx ON adapty.transactions (product_id);
 COMMENT ON TABLE adapty.transactions IS 'Every purchase, renewal and refund as the stores reported it, one row a store transaction.';
 COMMENT ON COLUMN adapty.transactions.profile_id IS 'Who bought; the nil UUID when nobody known did.';
+COMMENT ON COLUMN adapty.transactions.paused_at IS 'When a pause of the subscription takes access away; null for none.';
+COMMENT ON COLUMN adapty.transactions.resumes_at IS 'When the store means to end the pause; for people, the next transaction ends it.';
+COMMENT ON COLUMN adapty.transactions.reported_at IS 'The moment of the store''s state that this row shows, where the report said so: an older report does not overwrite it.';
 COMMENT ON COLUMN adapty.transactions.product_id IS 'The product the store product was mapped to when it was reported; null if it was not mapped.';
 COMMENT ON COLUMN adapty.transactions.price_usd IS 'The price in US dollars at the time; null if the rate is unknown.';
 
@@ -53,6 +59,11 @@ CREATE TABLE adapty.subscriptions (
     renewal_cancelled_at          timestamptz,
     billing_issue_detected_at     timestamptz,
     refunded_at                   timestamptz,
+    renew_status_changed_at       timestamptz,
+    paused_at                     timestamptz,
+    resumes_at                    timestamptz,
+    starts_at                     timestamptz NOT NULL,
+    expiry_announced_at           timestamptz,
     updated_at                    timestamptz NOT NULL DEFAULT now(),
     environment                   adapty.environment NOT NULL,
     offer_category                adapty.offer_category,
@@ -73,6 +84,8 @@ CREATE TABLE adapty.subscriptions (
 CREATE INDEX subscriptions_product_id_idx ON adapty.subscriptions (product_id);
 COMMENT ON TABLE adapty.subscriptions IS 'The current state of each chain of subscription transactions: one row an original transaction.';
 COMMENT ON COLUMN adapty.subscriptions.store_transaction_id IS 'The newest transaction of the chain.';
+COMMENT ON COLUMN adapty.subscriptions.starts_at IS 'The earliest purchase that is known of the chain: access from it begins there.';
+COMMENT ON COLUMN adapty.subscriptions.expiry_announced_at IS 'The end that subscription_expired or trial_expired told of; null while there is none to tell of. Maintained by the extension.';
 
 SELECT pg_catalog.pg_extension_config_dump('adapty.transactions', '');
 SELECT pg_catalog.pg_extension_config_dump('adapty.subscriptions', '');

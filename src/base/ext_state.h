@@ -85,7 +85,9 @@ typedef enum EventType
 	EVENT_TRIAL_EXPIRED,
 	EVENT_ENTERED_GRACE_PERIOD,
 	EVENT_BILLING_ISSUE_DETECTED,
-	EVENT_ACCESS_LEVEL_UPDATED
+	EVENT_ACCESS_LEVEL_UPDATED,
+	EVENT_TRIAL_ACTIVE,			/* the last two are made by timers */
+	EVENT_SUBSCRIPTION_ACTIVE
 } EventType;
 
 typedef enum SubscriptionState
@@ -100,7 +102,7 @@ typedef enum SubscriptionState
 	SUBSCRIPTION_STATE_SUBSCRIPTION_CANCELLED
 } SubscriptionState;
 
-#define MAX_ENUM_LABELS 18
+#define MAX_ENUM_LABELS 20
 
 typedef struct ExtState
 {

@@ -562,10 +562,18 @@ grant_put(const LockedProfile *profile, const char *access_level_id, GrantSource
 		  const char *source_id, TimestampTz starts_at, TimestampTz expires_at, bool revoked,
 		  const char *actor, const char *reason)
 {
-	GrantChange change = {source, source_id, starts_at, expires_at, revoked, actor, reason};
+	GrantChange change = {source, source_id, starts_at, expires_at, revoked, actor, reason, false, NULL};
+
+	grant_put_change(profile, access_level_id, &change);
+}
+
+/* See grant_row.h. */
+void
+grant_put_change(const LockedProfile *profile, const char *access_level_id, const GrantChange *change)
+{
 	GrantGroup	group;
 
 	access_level_check(access_level_id);
 	grant_load(&profile->profile_id, access_level_id, &group);
-	grant_apply(profile, &group, &change, 1);
+	grant_apply(profile, &group, change, 1);
 }

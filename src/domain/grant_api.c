@@ -28,6 +28,8 @@
 #include "domain/identity.h"
 #include "domain/settle.h"
 #include "domain/status.h"
+#include "domain/subscription.h"
+#include "domain/subscription_timer.h"
 #include "domain/transaction.h"
 
 #define MAX_ACCESS_LEVEL_ID 64
@@ -295,7 +297,7 @@ plan_end_others(const GrantRequest *request, const LockedProfile *profile, Grant
 			access_state_at(grant, profile->profile_now) == GRANT_ENDED)
 			continue;
 		changes[n++] = (GrantChange) {grant->source, grant->source_id, grant->starts_at,
-			grant_change_moment(profile), true, request->actor, request->reason};
+			grant_change_moment(profile), true, request->actor, request->reason, false, NULL};
 	}
 	return n;
 }
@@ -307,7 +309,8 @@ plan_grant(const GrantRequest *request, const LockedProfile *profile, GrantGroup
 {
 	TimestampTz now = profile->profile_now;
 	TimestampTz start = request->has_starts_at ? request->starts_at : grant_change_moment(profile);
-	GrantChange change = {GRANT_SOURCE_SERVER_GRANT, "", start, 0, false, request->actor, request->reason};
+	GrantChange change = {GRANT_SOURCE_SERVER_GRANT, "", start, 0, false, request->actor, request->reason,
+	false, NULL};
 	AccessGrant *own;
 	int			n = 0;
 
@@ -472,7 +475,7 @@ revoke_access_level(FunctionCallInfo fcinfo, UserRef user)
 
 		if (is_revocable(grant) && grant->expires_at > at)
 			changes[n++] = (GrantChange) {grant->source, grant->source_id, grant->starts_at, at, true,
-				actor, reason};
+				actor, reason, false, NULL};
 	}
 	grant_apply(&profile, &group, changes, n);
 	if (is_refund)
@@ -494,7 +497,7 @@ static void
 move_level(LockedProfile *profile, const char *level, const char *actor)
 {
 	GrantGroup	group;
-	GrantChange cause = {GRANT_SOURCE_SERVER_GRANT, "", 0, 0, false, actor, "test clock"};
+	GrantChange cause = {GRANT_SOURCE_SERVER_GRANT, "", 0, 0, false, actor, "test clock", false, NULL};
 	EventList	events = {0};
 	AccessSnapshot before;
 
@@ -544,6 +547,8 @@ set_test_clock(FunctionCallInfo fcinfo, UserRef user)
 		levels[i] = scope_copy_text(&scope, i, 1);
 	for (uint64 i = 0; i < n; i++)
 		move_level(&profile, levels[i], actor);
+	timers_move(&profile);
+	subscription_refresh_profile(&profile);
 	scope_leave(&scope);
 	PG_RETURN_VOID();
 }

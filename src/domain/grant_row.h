@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "domain/grant.h"
+#include "utils/jsonb.h"
 
 /* One source to be set to an interval. */
 typedef struct GrantChange
@@ -19,6 +20,8 @@ typedef struct GrantChange
 	bool		revoked;		/* the interval was cut short */
 	const char *actor;			/* NULL for none */
 	const char *reason;			/* NULL for none */
+	bool		facts_changed;	/* announce it, also if the interval stays: renewal, issue or grace */
+	Jsonb	   *properties;		/* of its access_level_updated; NULL for none */
 } GrantChange;
 
 /* A row of access_grants (all its columns, in order) as a grant; copies what it points to. */
@@ -37,6 +40,10 @@ extern AccessGrant *grant_find(GrantGroup *group, GrantSource source, const char
  */
 extern void grant_apply(const LockedProfile *profile, GrantGroup *group,
 						const GrantChange *changes, int n);
+
+/* grant_put() of one change. */
+extern void grant_put_change(const LockedProfile *profile, const char *access_level_id,
+							 const GrantChange *change);
 
 /* Stores the rows of a group that are dirty. */
 extern void grant_store(GrantGroup *group);

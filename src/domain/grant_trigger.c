@@ -158,7 +158,7 @@ level_end(ChangedLevel *level, const char *actor)
 		grant->is_dirty = true;
 	}
 	cause = (GrantChange) {changed->grants[0].source, changed->grants[0].source_id, 0, 0, false, actor,
-		changed->grants[0].reason};
+		changed->grants[0].reason, false, NULL};
 	announce_difference(&current, &before, access_announced(&current), &cause, profile.profile_now, &events);
 	/* Every changed row may have a new transition, stored again or not. */
 	for (int i = 0; i < level->new.n; i++)

@@ -29,6 +29,7 @@
 #include "domain/grant.h"
 #include "domain/identity.h"
 #include "domain/profile.h"
+#include "domain/sharing.h"
 
 PG_FUNCTION_INFO_V1(adapty_create_profile);
 
@@ -66,6 +67,13 @@ static SavedPlan release_transactions = {
 static SavedPlan release_subscriptions = {
 	"release subscriptions",
 	"UPDATE adapty.subscriptions SET profile_id = '00000000-0000-0000-0000-000000000000'"
+	" WHERE profile_id = $1",
+	SPI_OK_UPDATE, 1, {UUIDOID}, NULL, InvalidOid
+};
+
+static SavedPlan release_timers = {
+	"release timers",
+	"UPDATE adapty.subscription_timers SET profile_id = '00000000-0000-0000-0000-000000000000'"
 	" WHERE profile_id = $1",
 	SPI_OK_UPDATE, 1, {UUIDOID}, NULL, InvalidOid
 };
@@ -158,6 +166,8 @@ static SavedPlan build_export = {
 	ROWS_JSON("access_grants", "access_grants", "t.access_level_id, t.source, t.source_id") ","
 	ROWS_JSON("transactions", "transactions", "t.purchased_at, t.store, t.store_transaction_id") ","
 	ROWS_JSON("subscriptions", "subscriptions", "t.store, t.store_original_transaction_id") ","
+	ROWS_JSON("purchase_inheritors", "purchase_inheritors", "t.store, t.store_original_transaction_id") ","
+	ROWS_JSON("subscription_timers", "subscription_timers", "t.store, t.store_original_transaction_id, t.timer") ","
 	ROWS_JSON("events", "events", "t.recorded_at, t.event_id") ","
 	ROWS_JSON("promo_code_redemptions", "promo_code_redemptions", "t.redeemed_at, t.code") ","
 	ROWS_JSON("idempotency_keys", "idempotency_keys", "t.created_at, t.idempotency_key") ")"
@@ -324,8 +334,10 @@ delete_profile(FunctionCallInfo fcinfo, UserRef user)
 		profile_not_found(&user);
 	values[0] = UUIDPGetDatum(&profile_id);
 	scope_enter(&scope);
+	sharing_hand_over(&locked);
 	plan_execute(&release_transactions, values, NULL, false);
 	plan_execute(&release_subscriptions, values, NULL, false);
+	plan_execute(&release_timers, values, NULL, false);
 	plan_execute(&delete_profile_row, values, NULL, false);
 	scope_leave(&scope);
 	PG_RETURN_BOOL(true);

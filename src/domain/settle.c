@@ -67,16 +67,17 @@ event_list_add(EventList *events)
 	return &events->rows[events->n++];
 }
 
-/* Adds access_level_updated unless the user sees the same as before. */
-static void
-announce(const GrantGroup *group, const AccessSnapshot *before, VisibleAccess visible,
-		 GrantSource source, const char *source_id, const char *actor, const char *reason,
-		 TimestampTz at, EventList *events)
+/* See settle.h. */
+void
+announce_difference(const GrantGroup *group, const AccessSnapshot *before, VisibleAccess visible,
+					const GrantChange *cause, TimestampTz at, EventList *events)
 {
 	AccessSnapshot after = access_snapshot(visible);
 	EventRow   *event;
 
-	if (snapshots_equal(before, &after))
+	if (snapshots_equal(before, &after) &&
+		!(cause->facts_changed && after.is_active && after.source == cause->source &&
+		  strcmp(after.source_id, cause->source_id) == 0))
 		return;
 	event = event_list_add(events);
 	event->type = EVENT_ACCESS_LEVEL_UPDATED;
@@ -91,20 +92,12 @@ announce(const GrantGroup *group, const AccessSnapshot *before, VisibleAccess vi
 	event->has_previous = before->has_winner;
 	event->previous_expires_at = before->expires_at;
 	event->has_source = true;
-	event->source = source;
-	event->source_id = source_id[0] == '\0' ? NULL : source_id;
+	event->source = cause->source;
+	event->source_id = cause->source_id[0] == '\0' ? NULL : cause->source_id;
 	event->access_level_id = group->access_level_id;
-	event->actor = actor;
-	event->reason = reason;
-}
-
-/* See settle.h. */
-void
-announce_difference(const GrantGroup *group, const AccessSnapshot *before, VisibleAccess after,
-					const GrantChange *cause, TimestampTz at, EventList *events)
-{
-	announce(group, before, after, cause->source, cause->source_id, cause->actor, cause->reason, at,
-			 events);
+	event->actor = cause->actor;
+	event->reason = cause->reason;
+	event->properties = cause->properties;
 }
 
 /* When the announced state of a grant goes out of date, on the profile's clock. */
@@ -180,8 +173,9 @@ settle_group(const LockedProfile *profile, GrantGroup *group, EventList *events)
 				grant->revoked_at == DT_NOBEGIN)
 				add_ended(events, grant, at);
 		}
-		announce(group, &before, access_announced(group), due->source, due->source_id, NULL, NULL, at,
-				 events);
+		announce_difference(group, &before, access_announced(group),
+							&(GrantChange) {.source = due->source, .source_id = due->source_id}, at,
+							events);
 	}
 	return transitions;
 }

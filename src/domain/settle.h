@@ -49,8 +49,11 @@ extern AccessSnapshot access_snapshot(VisibleAccess visible);
  */
 extern int	settle_group(const LockedProfile *profile, GrantGroup *group, EventList *events);
 
-/* Adds access_level_updated if what the user sees differs from "before". */
-extern void announce_difference(const GrantGroup *group, const AccessSnapshot *before, VisibleAccess after,
+/*
+ * Adds access_level_updated unless the user sees the same as before: the same interval of the same
+ * source, and, if that source is the cause, the same facts of it (does it renew, is there an issue).
+ */
+extern void announce_difference(const GrantGroup *group, const AccessSnapshot *before, VisibleAccess visible,
 								const GrantChange *cause, TimestampTz at, EventList *events);
 
 /* After the events are written: the events of the subscriptions that ended. */

@@ -2,9 +2,9 @@
  * subscription.c
  *		Chains of subscription transactions: the only writer of subscriptions.
  *
- * First half: what a report means, as pure functions over ChainTransaction.  Second half: reading
- * and keeping chains.  A chain's newest transaction is its state; access from it is one grant,
- * written by transaction.c through grant_put().
+ * A row is what is known of the chain's newest transaction, the earliest purchase, and whether the
+ * chain's end has been told.  What a state means is in lifecycle.c; access from a chain is one grant,
+ * written by transaction.c.
  */
 #include "postgres.h"
 
@@ -13,276 +13,85 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "base/errors.h"
 #include "base/plans.h"
+#include "domain/environment.h"
 #include "domain/purchase_event.h"
 #include "domain/subscription.h"
-
-/* ---- decisions: no table is read from here to the next such line ---- */
-
-/* Has payment failed while the store lets the user keep access? */
-static bool
-has_grace(const ChainTransaction *t)
-{
-	return HAS_TIME(t->billing_issue_detected_at) && HAS_TIME(t->grace_period_expires_at);
-}
-
-/* The end of access if it is not refunded. */
-static TimestampTz
-paid_end(const ChainTransaction *t)
-{
-	return has_grace(t) ? Max(t->expires_at, t->grace_period_expires_at) : t->expires_at;
-}
-
-/* See subscription.h. */
-TimestampTz
-chain_access_end(const ChainTransaction *t)
-{
-	TimestampTz end = paid_end(t);
-
-	return HAS_TIME(t->refunded_at) ? Min(end, t->refunded_at) : end;
-}
-
-/* Adds an event. */
-static void
-decide_event(ChainDecision *decision, EventType type, TimestampTz at)
-{
-	Assert(decision->n_events < MAX_CHAIN_EVENTS);
-	decision->events[decision->n_events].type = type;
-	decision->events[decision->n_events].event_datetime = at;
-	decision->n_events++;
-}
-
-/*
- * What a transaction that was not known is called.  The trial that becomes paid is a conversion,
- * however long after; everything else that comes again in a chain is a renewal, also after an
- * expiry; what is reported late has no newer one that it could convert.
- */
-static EventType
-purchase_event(const ChainReport *report)
-{
-	bool		is_trial = report->reported->is_trial;
-
-	if (report->newest == NULL)
-		return is_trial ? EVENT_TRIAL_STARTED : EVENT_SUBSCRIPTION_STARTED;
-	if (is_trial && !report->newest->is_trial)
-		return EVENT_TRIAL_STARTED;
-	if (report->is_newest && !is_trial && report->newest->is_trial)
-		return EVENT_TRIAL_CONVERTED;
-	return EVENT_SUBSCRIPTION_RENEWED;
-}
-
-/*
- * Renewal switched off or on.  A transaction that is new and does not renew counts as cancelled if
- * its chain renewed until now, or if the report says when it was switched off after the purchase: a
- * product that never renews is not a cancelled one.  A new transaction that renews is a renewal and
- * no reactivation.
- */
-static void
-decide_renewal(const ChainReport *report, ChainDecision *decision)
-{
-	const ChainTransaction *t = report->reported;
-	bool		renewed;
-	TimestampTz at;
-
-	if (report->same != NULL)
-		renewed = report->same->renew_status;
-	else
-		renewed = (report->newest != NULL && report->newest->renew_status) ||
-			(HAS_TIME(t->renew_status_changed_at) && t->renew_status_changed_at >= t->purchased_at);
-
-	/* a time that was known before is that of an earlier switch */
-	at = report->now;
-	if (HAS_TIME(t->renew_status_changed_at) &&
-		!(report->same != NULL && report->same->renew_status_changed_at == t->renew_status_changed_at))
-		at = t->renew_status_changed_at;
-
-	if (renewed && !t->renew_status)
-	{
-		decide_event(decision, t->is_trial ? EVENT_TRIAL_RENEWAL_CANCELLED :
-					 EVENT_SUBSCRIPTION_RENEWAL_CANCELLED, at);
-		decision->renewal_cancelled_at = at;
-	}
-	else if (report->same != NULL && !renewed && t->renew_status)
-		decide_event(decision, t->is_trial ? EVENT_TRIAL_RENEWAL_REACTIVATED :
-					 EVENT_SUBSCRIPTION_RENEWAL_REACTIVATED, at);
-}
-
-/* Is a time there that was not there before?  A new transaction may carry its predecessor's. */
-static bool
-appeared(const ChainReport *report, TimestampTz time, TimestampTz same, TimestampTz newest)
-{
-	if (!HAS_TIME(time))
-		return false;
-	if (report->same != NULL)
-		return !HAS_TIME(same);
-	return report->newest == NULL || newest != time;
-}
-
-/* Payment failed, and whether access goes on meanwhile. */
-static void
-decide_billing(const ChainReport *report, ChainDecision *decision)
-{
-	const ChainTransaction *t = report->reported;
-	const ChainTransaction none = {.billing_issue_detected_at = NO_TIME, .grace_period_expires_at = NO_TIME};
-	const ChainTransaction *same = report->same != NULL ? report->same : &none;
-	const ChainTransaction *newest = report->newest != NULL ? report->newest : &none;
-
-	if (appeared(report, t->billing_issue_detected_at,
-				 same->billing_issue_detected_at, newest->billing_issue_detected_at))
-		decide_event(decision, EVENT_BILLING_ISSUE_DETECTED, t->billing_issue_detected_at);
-	if (has_grace(t) &&
-		appeared(report, t->grace_period_expires_at,
-				 has_grace(same) ? same->grace_period_expires_at : NO_TIME,
-				 has_grace(newest) ? newest->grace_period_expires_at : NO_TIME))
-		decide_event(decision, EVENT_ENTERED_GRACE_PERIOD, t->billing_issue_detected_at);
-}
-
-/*
- * See subscription.h.  A report of an older transaction changes history only: its purchase and its
- * refund are events, but it says nothing of what the chain is now.
- */
-void
-chain_decide(const ChainReport *report, ChainDecision *decision)
-{
-	const ChainTransaction *t = report->reported;
-
-	decision->n_events = 0;
-	decision->renewal_cancelled_at = NO_TIME;
-	decision->is_expired = false;
-	if (report->same == NULL)
-		decide_event(decision, purchase_event(report), t->purchased_at);
-	if (report->is_newest)
-	{
-		decide_renewal(report, decision);
-		decide_billing(report, decision);
-	}
-	if (HAS_TIME(t->refunded_at) && !(report->same != NULL && HAS_TIME(report->same->refunded_at)))
-		decide_event(decision, EVENT_SUBSCRIPTION_REFUNDED, t->refunded_at);
-	if (report->is_newest && !HAS_TIME(t->refunded_at) && chain_access_end(t) <= report->now)
-		decision->is_expired = report->same == NULL || report->newest == NULL ||
-			chain_access_end(report->newest) > report->now;
-}
-
-/* See subscription.h. */
-EventType
-chain_expired_event(const ChainTransaction *t)
-{
-	return t->is_trial ? EVENT_TRIAL_EXPIRED : EVENT_SUBSCRIPTION_EXPIRED;
-}
-
-/* Why a chain ended by the clock, when the store has not said. */
-static const char *
-expiry_reason(const ChainTransaction *t)
-{
-	if (HAS_TIME(t->billing_issue_detected_at))
-		return "billing_error";
-	return t->renew_status ? "unknown" : "voluntarily_cancelled";
-}
-
-/* See subscription.h. */
-SubscriptionState
-chain_state(const ChainTransaction *t, bool has_given_up, TimestampTz now, int *rank)
-{
-	bool		is_over = chain_access_end(t) <= now;
-	SubscriptionState state;
-
-	if (!is_over && has_grace(t) && t->billing_issue_detected_at <= now)
-	{
-		state = SUBSCRIPTION_STATE_GRACE_PERIOD;
-		*rank = 2;
-	}
-	else if (!is_over && t->is_trial)
-	{
-		state = t->renew_status ? SUBSCRIPTION_STATE_ACTIVE_TRIAL : SUBSCRIPTION_STATE_TRIAL_CANCELLED;
-		*rank = t->renew_status ? 3 : 4;
-	}
-	else if (!is_over)
-	{
-		state = t->renew_status ? SUBSCRIPTION_STATE_SUBSCRIBED : SUBSCRIPTION_STATE_AUTO_RENEW_OFF;
-		*rank = t->renew_status ? 0 : 1;
-	}
-	else if (HAS_TIME(t->billing_issue_detected_at) && t->renew_status && !has_given_up &&
-			 !HAS_TIME(t->refunded_at))
-	{
-		state = SUBSCRIPTION_STATE_BILLING_ISSUE;
-		*rank = 5;
-	}
-	else
-	{
-		state = t->is_trial ? SUBSCRIPTION_STATE_TRIAL_CANCELLED :
-			SUBSCRIPTION_STATE_SUBSCRIPTION_CANCELLED;
-		*rank = t->is_trial ? 7 : 6;
-	}
-	return state;
-}
-
-/* ---- chains in tables ---- */
 
 #define CHAIN_KEY(alias) \
 	alias ".profile_id OPERATOR(pg_catalog.=) $1 AND " alias ".store OPERATOR(pg_catalog.=) $2 " \
 	"AND " alias ".store_original_transaction_id OPERATOR(pg_catalog.=) $3"
 
-#define CHAIN_TRANSACTIONS \
-	"FROM adapty.transactions t LEFT JOIN adapty.products p " \
-	"    ON p.product_id OPERATOR(pg_catalog.=) t.product_id " \
-	"WHERE " CHAIN_KEY("t") " AND t.purchase_type OPERATOR(pg_catalog.=) 'subscription'::adapty.purchase_type "
-
-#define NEWEST_FIRST \
-	"ORDER BY t.purchased_at DESC, t.expires_at DESC, t.recorded_at DESC, t.store_transaction_id DESC LIMIT 1"
-
-/* Columns of a ChainTransaction, in the order of read_chain_transaction(). */
-#define CHAIN_COLUMNS(alias) \
-	alias ".purchased_at, " alias ".expires_at, " alias ".refunded_at, " \
-	alias ".billing_issue_detected_at, " alias ".grace_period_expires_at, " alias ".renew_status, " \
-	"COALESCE(" alias ".offer_type OPERATOR(pg_catalog.=) 'free_trial'::adapty.offer_type, false), "
-
 static SavedPlan chain_plan = {
-	.name = "newest transaction of a chain",
-	.sql = "SELECT " CHAIN_COLUMNS("t") "t.renew_status_changed_at, t.store_transaction_id, "
-	"    p.access_level_id::text, t.cancellation_reason::text, t.is_family_shared, "
-	"    (SELECT LEAST(pg_catalog.min(t.purchased_at), pg_catalog.min(t.originally_purchased_at)) "
-	CHAIN_TRANSACTIONS ") " CHAIN_TRANSACTIONS NEWEST_FIRST,
+	.name = "chain",
+	.sql = "SELECT " CHAIN_COLUMNS " FROM adapty.subscriptions s WHERE " CHAIN_KEY("s"),
 	.expected = SPI_OK_SELECT,
 	.nargs = 3,
 	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
 };
 
-#define KEPT_COLUMNS(alias) \
-	alias "purchased_at, " alias "originally_purchased_at, " alias "expires_at, " \
-	alias "grace_period_expires_at, " alias "billing_issue_detected_at, " alias "refunded_at, " \
-	alias "environment, " alias "offer_category, " alias "offer_type, " alias "cancellation_reason, " \
-	alias "product_id, " alias "renew_status, " alias "is_family_shared, " alias "store_transaction_id, " \
-	alias "store_product_id, " alias "store_base_plan_id, " alias "offer_id"
-
-static SavedPlan store_plan = {
-	.name = "state of a chain",
-	.sql = "INSERT INTO adapty.subscriptions AS s "
-	"    (profile_id, store, store_original_transaction_id, renewal_cancelled_at, " KEPT_COLUMNS("") ") "
-	"SELECT t.profile_id, t.store, t.store_original_transaction_id, "
-	"    CASE WHEN NOT t.renew_status THEN COALESCE($4, t.renew_status_changed_at) END, "
-	KEPT_COLUMNS("t.") " " CHAIN_TRANSACTIONS NEWEST_FIRST " "
-	"ON CONFLICT (store, store_original_transaction_id) DO UPDATE SET updated_at = pg_catalog.now(), "
-	"    renewal_cancelled_at = CASE WHEN NOT excluded.renew_status "
-	"        THEN COALESCE(excluded.renewal_cancelled_at, s.renewal_cancelled_at) END, "
-	"    (" KEPT_COLUMNS("") ") = ROW(" KEPT_COLUMNS("excluded.") ") "
-	"WHERE s.profile_id OPERATOR(pg_catalog.=) excluded.profile_id AND ("
-	"    (excluded.renew_status AND s.renewal_cancelled_at IS NOT NULL) "
-	"    OR (excluded.renewal_cancelled_at IS NOT NULL "
-	"        AND excluded.renewal_cancelled_at IS DISTINCT FROM s.renewal_cancelled_at) "
-	"    OR ROW(" KEPT_COLUMNS("s.") ") IS DISTINCT FROM ROW(" KEPT_COLUMNS("excluded.") "))",
-	.expected = SPI_OK_INSERT,
-	.nargs = 4,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
+/* The chain's newest transaction in the columns of CHAIN_COLUMNS; the last ones are the chain's own. */
+static SavedPlan newest_plan = {
+	.name = "newest transaction of a chain",
+	.sql = "SELECT t.profile_id, t.store_transaction_id, t.store_product_id, t.store_base_plan_id, "
+	"    t.environment::text, t.offer_category::text, t.offer_type::text, t.offer_id, "
+	"    t.cancellation_reason::text, t.product_id, t.is_family_shared, t.renew_status, "
+	"    t.purchased_at, t.expires_at, t.refunded_at, t.renew_status_changed_at, "
+	"    t.billing_issue_detected_at, t.grace_period_expires_at, t.paused_at, t.resumes_at, "
+	"    t.originally_purchased_at, NULL::timestamptz, NULL::timestamptz, NULL::timestamptz, "
+	"    t.store_original_transaction_id "
+	"FROM adapty.transactions t WHERE " CHAIN_KEY("t") " "
+	"AND t.purchase_type OPERATOR(pg_catalog.=) 'subscription'::adapty.purchase_type "
+	"ORDER BY t.purchased_at DESC, t.expires_at DESC, t.store_transaction_id COLLATE \"C\" DESC LIMIT 1",
+	.expected = SPI_OK_SELECT,
+	.nargs = 3,
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
 };
 
-static SavedPlan owner_plan = {
-	.name = "owner of a chain",
-	.sql = "SELECT s.profile_id FROM adapty.subscriptions s WHERE s.store OPERATOR(pg_catalog.=) $1 "
-	"AND s.store_original_transaction_id OPERATOR(pg_catalog.=) $2",
-	.expected = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {TEXTOID, TEXTOID},
+#define N_STORE_ARGS 26
+#define STORE_ARGTYPES {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
+		TEXTOID, TEXTOID, UUIDOID, BOOLOID, BOOLOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
+		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
+		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+
+static SavedPlan insert_plan = {
+	.name = "new chain",
+	.sql = "INSERT INTO adapty.subscriptions "
+	"    (profile_id, store, store_original_transaction_id, store_transaction_id, store_product_id, "
+	"     store_base_plan_id, environment, offer_category, offer_type, offer_id, cancellation_reason, "
+	"     product_id, is_family_shared, renew_status, purchased_at, expires_at, refunded_at, "
+	"     renew_status_changed_at, billing_issue_detected_at, grace_period_expires_at, paused_at, "
+	"     resumes_at, originally_purchased_at, starts_at, renewal_cancelled_at, expiry_announced_at) "
+	"VALUES ($1, $2, $3, $4, $5, $6, $7::adapty.environment, $8::adapty.offer_category, "
+	"    $9::adapty.offer_type, $10, $11::adapty.cancellation_reason, $12, $13, $14, $15, $16, $17, $18, "
+	"    $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING",
+	.expected = SPI_OK_INSERT,
+	.nargs = N_STORE_ARGS,
+	.argtypes = STORE_ARGTYPES,
+};
+
+static SavedPlan update_plan = {
+	.name = "chain to change",
+	.sql = "UPDATE adapty.subscriptions s SET store_transaction_id = $4, store_product_id = $5, "
+	"    store_base_plan_id = $6, environment = $7::adapty.environment, "
+	"    offer_category = $8::adapty.offer_category, offer_type = $9::adapty.offer_type, offer_id = $10, "
+	"    cancellation_reason = $11::adapty.cancellation_reason, product_id = $12, is_family_shared = $13, "
+	"    renew_status = $14, purchased_at = $15, expires_at = $16, refunded_at = $17, "
+	"    renew_status_changed_at = $18, billing_issue_detected_at = $19, grace_period_expires_at = $20, "
+	"    paused_at = $21, resumes_at = $22, originally_purchased_at = $23, starts_at = $24, "
+	"    renewal_cancelled_at = $25, expiry_announced_at = $26, updated_at = pg_catalog.now() "
+	"WHERE " CHAIN_KEY("s"),
+	.expected = SPI_OK_UPDATE,
+	.nargs = N_STORE_ARGS,
+	.argtypes = STORE_ARGTYPES,
+};
+
+static SavedPlan announced_plan = {
+	.name = "told end of a chain",
+	.sql = "UPDATE adapty.subscriptions s SET expiry_announced_at = $4 WHERE " CHAIN_KEY("s"),
+	.expected = SPI_OK_UPDATE,
+	.nargs = 4,
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 };
 
 static SavedPlan claim_plan = {
@@ -295,11 +104,20 @@ static SavedPlan claim_plan = {
 	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
 };
 
+static SavedPlan claim_timers_plan = {
+	.name = "claim of a chain's timers",
+	.sql = "UPDATE adapty.subscription_timers s SET profile_id = $1 "
+	"WHERE s.profile_id OPERATOR(pg_catalog.=) '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid "
+	"AND s.store OPERATOR(pg_catalog.=) $2 AND s.store_original_transaction_id OPERATOR(pg_catalog.=) $3",
+	.expected = SPI_OK_UPDATE,
+	.nargs = 3,
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
+};
+
 static SavedPlan chains_plan = {
 	.name = "chains of a profile",
-	.sql = "SELECT " CHAIN_COLUMNS("s")
-	"    COALESCE(s.cancellation_reason OPERATOR(pg_catalog.=) 'billing_error'::adapty.cancellation_reason, false) "
-	"FROM adapty.subscriptions s WHERE s.profile_id OPERATOR(pg_catalog.=) $1",
+	.sql = "SELECT " CHAIN_COLUMNS ", s.store FROM adapty.subscriptions s "
+	"WHERE s.profile_id OPERATOR(pg_catalog.=) $1",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -326,8 +144,8 @@ static SavedPlan refresh_plan = {
 	.argtypes = {UUIDOID, TEXTOID},
 };
 
-/* A timestamp column of a result row; NO_TIME for null. */
-static TimestampTz
+/* See subscription.h. */
+TimestampTz
 row_time(uint64 row, int column)
 {
 	bool		isnull;
@@ -336,34 +154,69 @@ row_time(uint64 row, int column)
 	return isnull ? NO_TIME : DatumGetTimestampTz(value);
 }
 
-/* A boolean column of a result row that is never null. */
-static bool
+/* See subscription.h. */
+bool
 row_bool(uint64 row, int column)
 {
 	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull);
 
-	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, &isnull));
+	return !isnull && DatumGetBool(value);
 }
 
-/* A text column of a result row; NULL for null. */
-static char *
+/* See subscription.h. */
+char *
 row_text(uint64 row, int column)
 {
 	return SPI_getvalue(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column);
 }
 
-/* The CHAIN_COLUMNS of a result row. */
-static void
-read_chain_transaction(uint64 row, ChainTransaction *t)
+/* See subscription.h. */
+void
+chain_read_row(uint64 row, int first, const char *store, Chain *chain)
 {
-	t->purchased_at = row_time(row, 1);
-	t->expires_at = row_time(row, 2);
-	t->refunded_at = row_time(row, 3);
-	t->billing_issue_detected_at = row_time(row, 4);
-	t->grace_period_expires_at = row_time(row, 5);
-	t->renew_status = row_bool(row, 6);
-	t->is_trial = row_bool(row, 7);
-	t->renew_status_changed_at = NO_TIME;
+	TransactionReport *t = &chain->newest;
+	ChainTransaction *times = &t->times;
+	bool		isnull;
+	Datum		uuid;
+
+	memset(chain, 0, sizeof(*chain));
+	uuid = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, first, &isnull);
+	if (isnull)
+		return;
+	chain->exists = true;
+	chain->profile_id = *DatumGetUUIDP(uuid);
+	t->is_subscription = true;
+	t->store = chain->store = pstrdup(store);
+	t->store_transaction_id = row_text(row, first + 1);
+	t->store_product_id = row_text(row, first + 2);
+	t->store_base_plan_id = row_text(row, first + 3);
+	t->environment = row_text(row, first + 4);
+	t->offer_category = row_text(row, first + 5);
+	t->offer_type = row_text(row, first + 6);
+	t->offer_id = row_text(row, first + 7);
+	t->cancellation_reason = row_text(row, first + 8);
+	uuid = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, first + 9, &isnull);
+	chain->is_mapped = !isnull;
+	if (!isnull)
+		chain->product_id = *DatumGetUUIDP(uuid);
+	t->is_family_shared = row_bool(row, first + 10);
+	times->renew_status = row_bool(row, first + 11);
+	times->purchased_at = row_time(row, first + 12);
+	times->expires_at = row_time(row, first + 13);
+	times->refunded_at = row_time(row, first + 14);
+	times->renew_status_changed_at = row_time(row, first + 15);
+	times->billing_issue_detected_at = row_time(row, first + 16);
+	times->grace_period_expires_at = row_time(row, first + 17);
+	times->paused_at = row_time(row, first + 18);
+	times->resumes_at = row_time(row, first + 19);
+	t->originally_purchased_at = chain->originally_purchased_at = row_time(row, first + 20);
+	chain->starts_at = row_time(row, first + 21);
+	chain->renewal_cancelled_at = row_time(row, first + 22);
+	chain->expiry_announced_at = row_time(row, first + 23);
+	chain->store_original_transaction_id = t->store_original_transaction_id = row_text(row, first + 24);
+	t->reported_at = NO_TIME;
+	transaction_report_derive(t);
 }
 
 /* See subscription.h. */
@@ -376,63 +229,213 @@ chain_load(const pg_uuid_t *profile_id, const char *store, const char *store_ori
 
 	if (plan_execute(&chain_plan, values, NULL, false) == 0)
 		return false;
-	read_chain_transaction(0, &chain->newest);
-	chain->newest.renew_status_changed_at = row_time(0, 8);
-	chain->store_transaction_id = row_text(0, 9);
-	chain->access_level_id = row_text(0, 10);
-	chain->cancellation_reason = row_text(0, 11);
-	chain->is_family_shared = row_bool(0, 12);
-	chain->starts_at = row_time(0, 13);
+	chain_read_row(0, 1, store, chain);
 	return true;
 }
 
 /* See subscription.h. */
 bool
-subscription_check_owner(const pg_uuid_t *profile_id, const char *store,
-						 const char *store_original_transaction_id)
+chain_is_newer(const TransactionReport *a, const TransactionReport *b)
 {
-	static const pg_uuid_t nobody = {{0}};
-	Datum		values[2] = {CStringGetTextDatum(store), CStringGetTextDatum(store_original_transaction_id)};
-	pg_uuid_t  *owner;
-	bool		isnull;
-
-	if (plan_execute(&owner_plan, values, NULL, false) == 0)
-		return false;
-	owner = DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
-	if (memcmp(owner, profile_id, UUID_LEN) == 0)
-		return false;
-	if (memcmp(owner, &nobody, UUID_LEN) == 0)
-		return true;
-	ereport(ERROR,
-			(condition_errcode(COND_TRANSACTION_OF_ANOTHER_PROFILE),
-			 errmsg("subscription \"%s\" of store \"%s\" belongs to another profile",
-					store_original_transaction_id, store),
-			 errdetail("Transactions of one original transaction belong to the profile that was reported first."),
-			 err_generic_string(PG_DIAG_COLUMN_NAME, "store_original_transaction_id")));
+	if (a->times.purchased_at != b->times.purchased_at)
+		return a->times.purchased_at > b->times.purchased_at;
+	if (a->times.expires_at != b->times.expires_at)
+		return a->times.expires_at > b->times.expires_at;
+	return strcmp(a->store_transaction_id, b->store_transaction_id) > 0;
 }
 
 /* See subscription.h. */
 void
-subscription_claim(const pg_uuid_t *profile_id, const char *store,
-				   const char *store_original_transaction_id)
+chain_take(Chain *chain, const TransactionReport *t, const pg_uuid_t *product_id)
+{
+	chain->newest = *t;
+	chain->is_mapped = product_id != NULL;
+	if (product_id != NULL)
+		chain->product_id = *product_id;
+	chain->originally_purchased_at = t->originally_purchased_at;
+	if (t->times.renew_status)
+		chain->renewal_cancelled_at = NO_TIME;
+	else if (HAS_TIME(t->times.renew_status_changed_at))
+		chain->renewal_cancelled_at = t->times.renew_status_changed_at;
+}
+
+/* See subscription.h. */
+void
+chain_reread(Chain *chain)
+{
+	Chain		newest;
+	Datum		values[3] = {UUIDPGetDatum(&chain->profile_id), CStringGetTextDatum(chain->store),
+	CStringGetTextDatum(chain->store_original_transaction_id)};
+
+	if (plan_execute(&newest_plan, values, NULL, false) == 0)
+		elog(ERROR, "chain \"%s\" has no transaction", chain->store_original_transaction_id);
+	chain_read_row(0, 1, chain->store, &newest);
+	chain_take(chain, &newest.newest, newest.is_mapped ? &newest.product_id : NULL);
+}
+
+/* Puts a text argument that may be NULL. */
+static void
+text_arg(Datum *values, char *nulls, int n, const char *value)
+{
+	values[n] = value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
+	nulls[n] = value == NULL ? 'n' : ' ';
+}
+
+/* Puts a time argument that may be NO_TIME. */
+static void
+time_arg(Datum *values, char *nulls, int n, TimestampTz value)
+{
+	values[n] = TimestampTzGetDatum(value);
+	nulls[n] = HAS_TIME(value) ? ' ' : 'n';
+}
+
+/* See subscription.h. */
+bool
+chain_store(Chain *chain)
+{
+	const TransactionReport *t = &chain->newest;
+	const ChainTransaction *times = &t->times;
+	Datum		values[N_STORE_ARGS];
+	char		nulls[N_STORE_ARGS + 1];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = UUIDPGetDatum(&chain->profile_id);
+	text_arg(values, nulls, 1, chain->store);
+	text_arg(values, nulls, 2, chain->store_original_transaction_id);
+	text_arg(values, nulls, 3, t->store_transaction_id);
+	text_arg(values, nulls, 4, t->store_product_id);
+	text_arg(values, nulls, 5, t->store_base_plan_id);
+	text_arg(values, nulls, 6, t->environment);
+	text_arg(values, nulls, 7, t->offer_category);
+	text_arg(values, nulls, 8, t->offer_type);
+	text_arg(values, nulls, 9, t->offer_id);
+	text_arg(values, nulls, 10, t->cancellation_reason);
+	values[11] = UUIDPGetDatum(&chain->product_id);
+	nulls[11] = chain->is_mapped ? ' ' : 'n';
+	values[12] = BoolGetDatum(t->is_family_shared);
+	values[13] = BoolGetDatum(times->renew_status);
+	time_arg(values, nulls, 14, times->purchased_at);
+	time_arg(values, nulls, 15, times->expires_at);
+	time_arg(values, nulls, 16, times->refunded_at);
+	time_arg(values, nulls, 17, times->renew_status_changed_at);
+	time_arg(values, nulls, 18, times->billing_issue_detected_at);
+	time_arg(values, nulls, 19, times->grace_period_expires_at);
+	time_arg(values, nulls, 20, times->paused_at);
+	time_arg(values, nulls, 21, times->resumes_at);
+	time_arg(values, nulls, 22, chain->originally_purchased_at);
+	time_arg(values, nulls, 23, chain->starts_at);
+	time_arg(values, nulls, 24, chain->renewal_cancelled_at);
+	time_arg(values, nulls, 25, chain->expiry_announced_at);
+	if (plan_execute(chain->exists ? &update_plan : &insert_plan, values, nulls, false) != 1)
+	{
+		if (chain->exists)
+			elog(ERROR, "chain \"%s\" is not there", chain->store_original_transaction_id);
+		return false;
+	}
+	chain->exists = true;
+	return true;
+}
+
+/* See subscription.h. */
+void
+chain_claim(const pg_uuid_t *profile_id, const char *store,
+			const char *store_original_transaction_id)
 {
 	Datum		values[3] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(store),
 	CStringGetTextDatum(store_original_transaction_id)};
 
 	(void) plan_execute(&claim_plan, values, NULL, false);
+	(void) plan_execute(&claim_timers_plan, values, NULL, false);
+}
+
+/* The state of a transaction; the retry period is looked up only where it matters. */
+static LifecycleState
+transaction_state(const TransactionReport *t, TimestampTz now)
+{
+	const ChainTransaction *times = &t->times;
+	int64		retry_period = 0;
+
+	if (HAS_TIME(times->billing_issue_detected_at) && !chain_has_grace(times) && times->renew_status)
+		retry_period = environment_retry_period(t->environment);
+	return lifecycle_state(times, retry_period, now);
+}
+
+/* See subscription.h. */
+LifecycleState
+chain_state(const Chain *chain, TimestampTz now)
+{
+	return transaction_state(&chain->newest, now);
+}
+
+/* Why a chain ended, when the store has not said. */
+static const char *
+expiry_reason(const TransactionReport *t)
+{
+	if (t->cancellation_reason != NULL)
+		return t->cancellation_reason;
+	if (HAS_TIME(t->times.billing_issue_detected_at))
+		return "billing_error";
+	return t->times.renew_status ? "unknown" : "voluntarily_cancelled";
+}
+
+/*
+ * Which input ended a chain that is over, and when.  Until the end it was in the state that the same
+ * transaction has just before.
+ */
+static LifecycleInput
+end_input(const Chain *chain, LifecycleState *before, TimestampTz *at)
+{
+	const ChainTransaction *times = &chain->newest.times;
+
+	*at = chain_access_end(times);
+	*before = transaction_state(&chain->newest, *at - 1);
+	if (times->is_upgraded)
+		return INPUT_UPGRADED;
+	if (*before != LIFE_RETRY && *before != LIFE_TRIAL_RETRY)
+		return INPUT_END;
+	if (!times->has_given_up)
+		*at = chain_retry_end(times, environment_retry_period(chain->newest.environment));
+	else if (HAS_TIME(times->renew_status_changed_at))
+		*at = Max(*at, times->renew_status_changed_at);
+	return INPUT_GIVE_UP;
 }
 
 /* See subscription.h. */
 void
-subscription_store(const pg_uuid_t *profile_id, const char *store,
-				   const char *store_original_transaction_id, TimestampTz renewal_cancelled_at)
+chain_announce_end(const LockedProfile *profile, Chain *chain, const char *actor, bool store)
 {
-	Datum		values[4] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(store),
-	CStringGetTextDatum(store_original_transaction_id), TimestampTzGetDatum(renewal_cancelled_at)};
+	LifecycleState state = chain_state(chain, profile->profile_now);
+	LifecycleState before;
+	LifecycleInput input;
+	LifecycleCell cell;
+	TimestampTz at;
+	PurchaseEventSource source = {
+		.profile_id = &profile->profile_id,
+		.store = chain->store,
+		.store_transaction_id = chain->newest.store_transaction_id,
+		.actor = actor,
+	};
 
-	/* no row: nothing changed, or somebody else's report of the same chain came in between */
-	if (plan_execute(&store_plan, values, HAS_TIME(renewal_cancelled_at) ? NULL : "   n", false) == 0)
-		(void) subscription_check_owner(profile_id, store, store_original_transaction_id);
+	if ((state != LIFE_EXPIRED && state != LIFE_TRIAL_EXPIRED) || HAS_TIME(chain->expiry_announced_at) ||
+		chain->newest.is_family_shared)
+		return;
+	input = end_input(chain, &before, &at);
+	cell = lifecycle_cell(before, input);
+	source.cancellation_reason = expiry_reason(&chain->newest);
+	for (int i = 0; i < cell.n_events; i++)
+	{
+		ChainEvent	event = {cell.events[i], at};
+
+		purchase_events_write(&source, &event, 1);
+	}
+	chain->expiry_announced_at = at;
+	if (store)
+	{
+		Datum		values[4] = {UUIDPGetDatum(&chain->profile_id), CStringGetTextDatum(chain->store),
+			CStringGetTextDatum(chain->store_original_transaction_id), TimestampTzGetDatum(at)};
+
+		(void) plan_execute(&announced_plan, values, NULL, false);
+	}
 }
 
 /* See subscription.h. */
@@ -442,16 +445,19 @@ subscription_state_of_profile(const pg_uuid_t *profile_id, TimestampTz now)
 	Datum		values[1] = {UUIDPGetDatum(profile_id)};
 	uint64		n = plan_execute(&chains_plan, values, NULL, false);
 	SubscriptionState best = SUBSCRIPTION_STATE_NEVER_SUBSCRIBED;
+	Chain	   *chains = palloc(sizeof(Chain) * (n + 1));
 	int			best_rank = INT_MAX;
 
+	/* all rows first: looking up a setting replaces the result */
+	for (uint64 i = 0; i < n; i++)
+		chain_read_row(i, 1, row_text(i, N_CHAIN_COLUMNS + 1), &chains[i]);
 	for (uint64 i = 0; i < n; i++)
 	{
-		ChainTransaction t;
 		SubscriptionState state;
 		int			rank;
 
-		read_chain_transaction(i, &t);
-		state = chain_state(&t, row_bool(i, 8), now, &rank);
+		state = lifecycle_subscription_state(chain_state(&chains[i], now),
+											 chain_access_end(&chains[i].newest.times) <= now, &rank);
 		if (rank < best_rank)
 		{
 			best = state;
@@ -482,26 +488,7 @@ subscription_lapsed(const LockedProfile *profile, const AccessGrant *grant, Time
 
 	if (purchase_source_id_split(grant->source_id, &store, &original_id) &&
 		chain_load(&profile->profile_id, store, original_id, &chain) &&
-		!HAS_TIME(chain.newest.refunded_at) && !chain.is_family_shared &&
-		chain_access_end(&chain.newest) <= at)
-		subscription_write_expired(profile, store, &chain, at, NULL);
+		chain_access_end(&chain.newest.times) <= at)
+		chain_announce_end(profile, &chain, NULL, true);
 	subscription_refresh_profile(profile);
-}
-
-/* See subscription.h. */
-void
-subscription_write_expired(const LockedProfile *profile, const char *store, const Chain *chain,
-						   TimestampTz at, const char *actor)
-{
-	PurchaseEventSource source = {
-		.profile_id = &profile->profile_id,
-		.store = store,
-		.store_transaction_id = chain->store_transaction_id,
-		.cancellation_reason = chain->cancellation_reason != NULL ?
-		chain->cancellation_reason : expiry_reason(&chain->newest),
-		.actor = actor,
-	};
-	ChainEvent	event = {chain_expired_event(&chain->newest), at};
-
-	purchase_events_write(&source, &event, 1);
 }

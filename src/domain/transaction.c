@@ -1,22 +1,19 @@
 /*
  * transaction.c
- *		What was bought: the only writer of transactions.
+ *		What was bought: set_transaction() and its way through the other files.
  *
- * set_transaction() takes a store's report of one transaction.  Everything that can be wrong with it
- * is found before anything is changed; then, under the profile's lock:
+ * A store's report of one transaction is read and checked (transaction_report.c) before anything is
+ * changed; then, under the locks of all profiles concerned:
  *
  *		what fell due meanwhile is announced (so that events come in the order of time)
- *		the transaction is stored, or what nobody owned is claimed
- *		the chain's state follows from its transactions (subscription.c)
- *		events, then access (grant.c), then the profile's state and revenue
+ *		the report is merged with what is known, and stored (transaction_row.c)
+ *		what happened goes through the state machine (chain_report.c, lifecycle.c): events
+ *		the chain's row follows (subscription.c), then access (sharing.c), timers, and the profile
  *
- * The same report again changes nothing and writes nothing.  A refund is not taken back by a report
- * that does not know of it: reports come late and twice.
+ * The same report again changes nothing and writes nothing.
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -26,358 +23,73 @@
 #include "base/clock.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/jsonb_build.h"
 #include "base/plans.h"
-#include "domain/grant.h"
+#include "domain/chain_report.h"
 #include "domain/grant_row.h"
 #include "domain/identity.h"
 #include "domain/product.h"
 #include "domain/profile.h"
 #include "domain/purchase_event.h"
+#include "domain/sharing.h"
 #include "domain/subscription.h"
+#include "domain/subscription_timer.h"
 #include "domain/transaction.h"
-#include "domain/transaction_report.h"
+#include "domain/transaction_row.h"
 
-/* A transaction as it was known before a report. */
-typedef struct KnownTransaction
-{
-	bool		is_known;
-	bool		is_nobodys;		/* to be claimed */
-	ChainTransaction times;		/* of a one-time purchase only purchased_at and refunded_at */
-} KnownTransaction;
+#define MAX_TRIES 10
 
-/* A report on its way through set_transaction(). */
+static const pg_uuid_t nobody = {{0}};
+
+/* A report on its way. */
 typedef struct Recording
 {
-	const LockedProfile *profile;
-	TransactionReport *report;
+	const TransactionReport *report;
+	const pg_uuid_t *reporter;	/* nil: nobody */
 	const char *actor;
-	char	   *source_id;		/* of the access that it gives */
-	KnownTransaction known;
+	PurchasePeople people;
+	LockedProfile *locked;		/* all profiles concerned, in the order of profile_id */
+	int			n_locked;
+	LockedProfile parent;		/* whose purchase it is; nil: nobody's */
+	StoredTransaction known;
+	TransactionReport *t;		/* the report merged with what is known */
 	bool		is_mapped;
 	Product		product;		/* if it is mapped */
+	Chain		before;
+	Chain		chain;
+	bool		is_swap;		/* another product took the old one's place before its end */
 } Recording;
 
-static SavedPlan known_plan = {
-	.name = "known transaction",
-	.sql = "SELECT t.profile_id, t.store_original_transaction_id, t.purchase_type::text, "
-	"    t.purchased_at, t.expires_at, t.refunded_at, t.renew_status_changed_at, "
-	"    t.billing_issue_detected_at, t.grace_period_expires_at, COALESCE(t.renew_status, false), "
-	"    COALESCE(t.offer_type OPERATOR(pg_catalog.=) 'free_trial'::adapty.offer_type, false) "
-	"FROM adapty.transactions t WHERE t.store OPERATOR(pg_catalog.=) $1 "
-	"AND t.store_transaction_id OPERATOR(pg_catalog.=) $2 FOR UPDATE",
-	.expected = SPI_OK_SELECT,
-	.nargs = 2,
-	.argtypes = {TEXTOID, TEXTOID},
-};
-
-#define NOBODYS "t.profile_id OPERATOR(pg_catalog.=) '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid "
-
-static SavedPlan claim_one_plan = {
-	.name = "claim of a transaction",
-	.sql = "UPDATE adapty.transactions t SET profile_id = $1, updated_at = pg_catalog.now() "
-	"WHERE " NOBODYS "AND t.store OPERATOR(pg_catalog.=) $2 "
-	"AND t.store_transaction_id OPERATOR(pg_catalog.=) $3",
-	.expected = SPI_OK_UPDATE,
-	.nargs = 3,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
-};
-
-static SavedPlan claim_chain_plan = {
-	.name = "claim of a chain's transactions",
-	.sql = "UPDATE adapty.transactions t SET profile_id = $1, updated_at = pg_catalog.now() "
-	"WHERE " NOBODYS "AND t.store OPERATOR(pg_catalog.=) $2 "
-	"AND t.store_original_transaction_id OPERATOR(pg_catalog.=) $3",
-	.expected = SPI_OK_UPDATE,
-	.nargs = 3,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
-};
-
-/* What a report may change of a transaction that is known. */
-#define REPORTED_COLUMNS(alias) \
-	alias "purchased_at, " alias "originally_purchased_at, " alias "expires_at, " alias "refunded_at, " \
-	alias "renew_status_changed_at, " alias "billing_issue_detected_at, " \
-	alias "grace_period_expires_at, " alias "environment, " alias "offer_category, " \
-	alias "offer_type, " alias "cancellation_reason, " alias "product_id, " alias "renew_status, " \
-	alias "is_family_shared, " alias "store_product_id, " alias "store_base_plan_id, " \
-	alias "price_country, " alias "price_currency, " alias "price_value, " alias "price_usd, " \
-	alias "variation_id, " alias "offer_id"
-
-#define N_PUT_ARGS 26
-
-static SavedPlan put_plan = {
-	.name = "transaction",
-	.sql = "INSERT INTO adapty.transactions AS t "
-	"    (profile_id, store, store_transaction_id, store_original_transaction_id, purchase_type, "
-	REPORTED_COLUMNS("") ") "
-	"VALUES ($1, $2, $3, $4, $5::adapty.purchase_type, $6, $7, $8, $9, $10, $11, $12, "
-	"    $13::adapty.environment, $14::adapty.offer_category, $15::adapty.offer_type, "
-	"    $16::adapty.cancellation_reason, $17, $18, $19, $20, $21, $22, $23, $24, "
-	"    CASE WHEN $23 OPERATOR(pg_catalog.=) 'USD' THEN $24 END, $25, $26) "
-	"ON CONFLICT (store, store_transaction_id) DO UPDATE SET updated_at = pg_catalog.now(), "
-	"    (" REPORTED_COLUMNS("") ") = ROW(" REPORTED_COLUMNS("excluded.") ") "
-	"WHERE t.profile_id OPERATOR(pg_catalog.=) excluded.profile_id "
-	"AND ROW(" REPORTED_COLUMNS("t.") ") IS DISTINCT FROM ROW(" REPORTED_COLUMNS("excluded.") ")",
-	.expected = SPI_OK_INSERT,
-	.nargs = N_PUT_ARGS,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-		TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, UUIDOID, BOOLOID,
-	BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, TEXTOID, TEXTOID},
-};
-
-static SavedPlan refund_plan = {
-	.name = "refund of a transaction",
-	.sql = "UPDATE adapty.transactions t SET refunded_at = GREATEST($4, t.purchased_at), "
-	"    cancellation_reason = 'refund'::adapty.cancellation_reason, updated_at = pg_catalog.now() "
-	"WHERE t.profile_id OPERATOR(pg_catalog.=) $1 AND t.store OPERATOR(pg_catalog.=) $2 "
-	"AND t.store_transaction_id OPERATOR(pg_catalog.=) $3 AND t.refunded_at IS NULL",
-	.expected = SPI_OK_UPDATE,
-	.nargs = 4,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
-};
-
-/* ---- values of the plans ---- */
-
-/* Arguments of a plan, filled one by one. */
-typedef struct PlanArgs
+static inline bool
+is_nobody(const pg_uuid_t *profile_id)
 {
-	int			n;
-	Datum		values[PLAN_MAX_ARGS];
-	char		nulls[PLAN_MAX_ARGS + 1];
-} PlanArgs;
-
-static void
-add_arg(PlanArgs *args, Datum value, bool isnull)
-{
-	args->values[args->n] = value;
-	args->nulls[args->n] = isnull ? 'n' : ' ';
-	args->n++;
+	return memcmp(profile_id, &nobody, UUID_LEN) == 0;
 }
 
-static void
-add_text(PlanArgs *args, const char *value)
-{
-	add_arg(args, value == NULL ? (Datum) 0 : CStringGetTextDatum(value), value == NULL);
-}
-
-static void
-add_time(PlanArgs *args, TimestampTz value)
-{
-	add_arg(args, TimestampTzGetDatum(value), !HAS_TIME(value));
-}
-
-/* A timestamp column of the first result row; NO_TIME for null. */
-static TimestampTz
-result_time(int column)
-{
-	bool		isnull;
-	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
-
-	return isnull ? NO_TIME : DatumGetTimestampTz(value);
-}
-
-/* A boolean column of the first result row that is never null. */
-static bool
-result_bool(int column)
-{
-	bool		isnull;
-
-	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
-}
-
-/* ---- the transaction's own row ---- */
-
-/* ERROR (23505): a transaction is somebody else's. */
-static void pg_attribute_noreturn()
-report_other_owner(const TransactionReport *report)
-{
-	ereport(ERROR,
-			(condition_errcode(COND_TRANSACTION_OF_ANOTHER_PROFILE),
-			 errmsg("transaction \"%s\" of store \"%s\" belongs to another profile",
-					report->store_transaction_id, report->store),
-			 errdetail("A transaction belongs to the profile for which it was reported first."),
-			 err_generic_string(PG_DIAG_COLUMN_NAME, "store_transaction_id")));
-}
+/* ---- refusals ---- */
 
 /* ERROR (22023): a transaction cannot become another kind of purchase, or of another chain. */
 static void
-check_same_purchase(const TransactionReport *report, const char *original_id, const char *purchase_type)
+check_same_purchase(const TransactionReport *report, const TransactionReport *known)
 {
-	if ((strcmp(purchase_type, "subscription") == 0) != report->is_subscription)
+	static const char *const kinds[] = {"one_time_purchase", "subscription"};
+
+	if (known->is_subscription != report->is_subscription)
 		ereport(ERROR,
 				(condition_errcode(COND_BASE_ERROR),
-				 errmsg("invalid value for \"purchase_type\": \"%s\"",
-						report->is_subscription ? "subscription" : "one_time_purchase"),
+				 errmsg("invalid value for \"purchase_type\": \"%s\"", kinds[report->is_subscription]),
 				 errdetail("Transaction \"%s\" of store \"%s\" is known as a %s.",
-						   report->store_transaction_id, report->store, purchase_type),
+						   report->store_transaction_id, report->store, kinds[known->is_subscription]),
 				 err_generic_string(PG_DIAG_COLUMN_NAME, "purchase_type")));
-	if (strcmp(original_id, report->store_original_transaction_id) != 0)
+	if (strcmp(known->store_original_transaction_id, report->store_original_transaction_id) != 0)
 		ereport(ERROR,
 				(condition_errcode(COND_BASE_ERROR),
 				 errmsg("invalid value for \"store_original_transaction_id\": \"%s\"",
 						report->store_original_transaction_id),
 				 errdetail("Transaction \"%s\" of store \"%s\" is known with original transaction \"%s\".",
-						   report->store_transaction_id, report->store, original_id),
+						   report->store_transaction_id, report->store,
+						   known->store_original_transaction_id),
 				 err_generic_string(PG_DIAG_COLUMN_NAME, "store_original_transaction_id")));
-}
-
-/*
- * What is known of the reported transaction, locked.  ERROR if it is another profile's, another kind
- * of purchase, or of another chain.
- */
-static void
-find_known(Recording *r)
-{
-	static const pg_uuid_t nobody = {{0}};
-	Datum		values[2] = {CStringGetTextDatum(r->report->store),
-	CStringGetTextDatum(r->report->store_transaction_id)};
-	HeapTuple	row;
-	TupleDesc	desc;
-	pg_uuid_t  *owner;
-	bool		isnull;
-
-	memset(&r->known, 0, sizeof(r->known));
-	if (plan_execute(&known_plan, values, NULL, false) == 0)
-		return;
-	row = SPI_tuptable->vals[0];
-	desc = SPI_tuptable->tupdesc;
-	owner = DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
-	r->known.is_known = true;
-	r->known.is_nobodys = memcmp(owner, &nobody, UUID_LEN) == 0;
-	if (!r->known.is_nobodys && memcmp(owner, &r->profile->profile_id, UUID_LEN) != 0)
-		report_other_owner(r->report);
-	check_same_purchase(r->report, SPI_getvalue(row, desc, 2), SPI_getvalue(row, desc, 3));
-	r->known.times.purchased_at = result_time(4);
-	r->known.times.expires_at = result_time(5);
-	r->known.times.refunded_at = result_time(6);
-	r->known.times.renew_status_changed_at = result_time(7);
-	r->known.times.billing_issue_detected_at = result_time(8);
-	r->known.times.grace_period_expires_at = result_time(9);
-	r->known.times.renew_status = result_bool(10);
-	r->known.times.is_trial = result_bool(11);
-}
-
-/* Makes what nobody owned the profile's: the transaction, or all of its chain. */
-static void
-claim(const Recording *r)
-{
-	Datum		values[3] = {UUIDPGetDatum(&r->profile->profile_id),
-		CStringGetTextDatum(r->report->store),
-	CStringGetTextDatum(r->report->store_original_transaction_id)};
-
-	if (!r->report->is_subscription)
-	{
-		values[2] = CStringGetTextDatum(r->report->store_transaction_id);
-		(void) plan_execute(&claim_one_plan, values, NULL, false);
-		return;
-	}
-	(void) plan_execute(&claim_chain_plan, values, NULL, false);
-	subscription_claim(&r->profile->profile_id, r->report->store,
-					   r->report->store_original_transaction_id);
-}
-
-/* Stores the report; false if nothing is new in it. */
-static bool
-put_transaction(const Recording *r)
-{
-	const TransactionReport *t = r->report;
-	PlanArgs	args = {0};
-
-	add_arg(&args, UUIDPGetDatum(&r->profile->profile_id), false);
-	add_text(&args, t->store);
-	add_text(&args, t->store_transaction_id);
-	add_text(&args, t->store_original_transaction_id);
-	add_text(&args, t->is_subscription ? "subscription" : "one_time_purchase");
-	add_time(&args, t->times.purchased_at);
-	add_time(&args, t->originally_purchased_at);
-	add_time(&args, t->times.expires_at);
-	add_time(&args, t->times.refunded_at);
-	add_time(&args, t->times.renew_status_changed_at);
-	add_time(&args, t->times.billing_issue_detected_at);
-	add_time(&args, t->times.grace_period_expires_at);
-	add_text(&args, t->environment);
-	add_text(&args, t->offer_category);
-	add_text(&args, t->offer_type);
-	add_text(&args, t->cancellation_reason);
-	add_arg(&args, UUIDPGetDatum(&r->product.product_id), !r->is_mapped);
-	add_arg(&args, BoolGetDatum(t->times.renew_status), !t->is_subscription);
-	add_arg(&args, BoolGetDatum(t->is_family_shared), false);
-	add_text(&args, t->store_product_id);
-	add_text(&args, t->store_base_plan_id);
-	add_text(&args, t->price_country);
-	add_text(&args, t->price_currency);
-	add_arg(&args, NumericGetDatum(t->price_value), false);
-	add_text(&args, t->variation_id);
-	add_text(&args, t->offer_id);
-	Assert(args.n == N_PUT_ARGS);
-	if (plan_execute(&put_plan, args.values, args.nulls, false) > 0)
-		return true;
-	/* no row: nothing is new, or another profile's report of a new one came in between */
-	if (!r->known.is_known)
-		report_other_owner(t);
-	return false;
-}
-
-/* ---- access ---- */
-
-/* All grants that this purchase gave, of whatever level, in the current memory context. */
-static GrantGroup
-load_source(const LockedProfile *profile, GrantSource source, const char *source_id)
-{
-	GrantGroup	all = {0};
-	int			n = 0;
-
-	grant_load(&profile->profile_id, NULL, &all);
-	for (int i = 0; i < all.n; i++)
-		if (all.grants[i].source == source && strcmp(all.grants[i].source_id, source_id) == 0)
-			all.grants[n++] = all.grants[i];
-	all.n = n;
-	return all;
-}
-
-/* Announces what fell due of the purchase's grants before this report changes what is known. */
-static void
-announce_due(const LockedProfile *profile, GrantSource source, const char *source_id)
-{
-	GrantGroup	grants = load_source(profile, source, source_id);
-
-	for (int i = 0; i < grants.n; i++)
-	{
-		GrantGroup	level = {0};
-
-		grant_load(&profile->profile_id, grants.grants[i].access_level_id, &level);
-		grant_apply(profile, &level, NULL, 0);
-	}
-}
-
-/*
- * Gives a purchase's access to its level for an interval, unless it is so already, and ends what the
- * same purchase gave of other levels (a chain that was upgraded) when the new one was bought.
- */
-static void
-put_access(const Recording *r, GrantSource source, const char *access_level_id,
-		   TimestampTz starts_at, TimestampTz expires_at, bool revoked)
-{
-	GrantGroup	grants = load_source(r->profile, source, r->source_id);
-	TimestampTz changed_at = r->report->times.purchased_at;
-	bool		is_so = false;
-
-	/* refunded before it began: never active */
-	expires_at = Max(starts_at, expires_at);
-	for (int i = 0; i < grants.n; i++)
-	{
-		const AccessGrant *grant = &grants.grants[i];
-
-		if (strcmp(grant->access_level_id, access_level_id) == 0)
-			is_so = grant->starts_at == starts_at && grant->expires_at == expires_at &&
-				(grant->revoked_at != DT_NOBEGIN) == revoked;
-		else if (grant->expires_at > changed_at)
-			grant_put(r->profile, grant->access_level_id, source, r->source_id, grant->starts_at,
-					  Max(changed_at, grant->starts_at), true, r->actor, NULL);
-	}
-	if (!is_so)
-		grant_put(r->profile, access_level_id, source, r->source_id, starts_at, expires_at, revoked,
-				  r->actor, NULL);
 }
 
 /* WARNING: a purchase gives nothing because its store product is not mapped. */
@@ -395,139 +107,479 @@ warn_unmapped(const TransactionReport *t)
 					 t->store, t->store_product_id, plan)));
 }
 
-/* ---- set_transaction ---- */
+/* ---- locks ---- */
 
-/* Writes events about the reported transaction. */
+static int
+compare_uuid(const void *a, const void *b)
+{
+	return memcmp(a, b, UUID_LEN);
+}
+
+/*
+ * Locks the reporter, the parent and who inherits, in one order everywhere, so that two reports of
+ * one purchase for different profiles do not wait for each other.  false if the reporter is gone.
+ */
+static bool
+lock_people(Recording *r)
+{
+	pg_uuid_t  *ids = palloc(sizeof(pg_uuid_t) * (r->people.n + 2));
+	bool		reporter_is_there = is_nobody(r->reporter);
+	int			n = 0;
+
+	if (!is_nobody(r->reporter))
+		ids[n++] = *r->reporter;
+	if (r->people.has_parent && !is_nobody(&r->people.parent))
+		ids[n++] = r->people.parent;
+	for (int i = 0; i < r->people.n; i++)
+		ids[n++] = r->people.inheritors[i].profile_id;
+	qsort(ids, n, sizeof(pg_uuid_t), compare_uuid);
+	r->locked = palloc(sizeof(LockedProfile) * (n + 1));
+	r->n_locked = 0;
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0 && compare_uuid(&ids[i], &ids[i - 1]) == 0)
+			continue;
+		if (!profile_lock(&ids[i], false, NULL, &r->locked[r->n_locked]))
+			continue;
+		if (compare_uuid(&ids[i], r->reporter) == 0)
+			reporter_is_there = true;
+		r->n_locked++;
+	}
+	return reporter_is_there;
+}
+
+/* One of the locked profiles; of nobody one that needs no lock; NULL if it is not locked. */
+static const LockedProfile *
+find_locked(Recording *r, const pg_uuid_t *profile_id)
+{
+	static LockedProfile of_nobody;
+
+	for (int i = 0; i < r->n_locked; i++)
+		if (compare_uuid(&r->locked[i].profile_id, profile_id) == 0)
+			return &r->locked[i];
+	if (!is_nobody(profile_id))
+		return NULL;
+	memset(&of_nobody, 0, sizeof(of_nobody));
+	of_nobody.now = of_nobody.profile_now = clock_write_now();
+	return &of_nobody;
+}
+
+/* Announces what fell due of the purchase's grants before this report changes what is known. */
 static void
-write_events(const Recording *r, const ChainEvent *events, int n)
+announce_due(const LockedProfile *profile)
+{
+	GrantGroup	grants = {0};
+
+	grant_load(&profile->profile_id, NULL, &grants);
+	for (int i = 0; i < grants.n; i++)
+	{
+		GrantGroup	level = {0};
+		bool		is_done = false;
+
+		for (int j = 0; j < i; j++)
+			is_done = is_done || strcmp(grants.grants[j].access_level_id, grants.grants[i].access_level_id) == 0;
+		if (is_done)
+			continue;
+		grant_load(&profile->profile_id, grants.grants[i].access_level_id, &level);
+		grant_apply(profile, &level, NULL, 0);
+	}
+}
+
+/* ---- a subscription's transaction ---- */
+
+/* Is the reported product another than the one that the chain had? */
+static bool
+is_other_product(const Recording *r)
+{
+	const TransactionReport *before = &r->before.newest;
+
+	if (r->is_mapped && r->before.is_mapped)
+		return memcmp(&r->product.product_id, &r->before.product_id, UUID_LEN) != 0;
+	return strcmp(r->t->store_product_id, before->store_product_id) != 0 ||
+		strcmp(r->t->store_base_plan_id, before->store_base_plan_id) != 0;
+}
+
+/* Writes one event, about the reported transaction or about the one that it took the place of. */
+static void
+write_event(const Recording *r, EventType type, TimestampTz at, bool is_of_old)
 {
 	PurchaseEventSource source = {
-		.profile_id = &r->profile->profile_id,
-		.store = r->report->store,
-		.store_transaction_id = r->report->store_transaction_id,
+		.profile_id = &r->parent.profile_id,
+		.store = r->t->store,
+		.store_transaction_id = r->t->store_transaction_id,
 		.actor = r->actor,
 	};
+	ChainEvent	event = {type, at};
 
-	/* who inherits a purchase only sees access change: the transaction is its buyer's */
-	if (!r->report->is_family_shared)
-		purchase_events_write(&source, events, n);
+	/* who inherits a purchase of the family only sees access change: the transaction is its buyer's */
+	if (r->t->is_family_shared)
+		return;
+	if (is_of_old)
+	{
+		source.store_transaction_id = r->before.newest.store_transaction_id;
+		source.cancellation_reason = type == EVENT_SUBSCRIPTION_REFUNDED ? "upgraded" :
+			r->before.newest.cancellation_reason != NULL ? r->before.newest.cancellation_reason :
+			"voluntarily_cancelled";
+	}
+	purchase_events_write(&source, &event, 1);
 }
 
-/* A subscription's transaction: what it means depends on its chain. */
+/* Sends what a report says through the state machine, and writes the events of the cells. */
 static void
+run_lifecycle(Recording *r, bool is_newest)
+{
+	ChainReport report = {
+		.merged = &r->t->times,
+		.known = r->known.exists ? &r->known.report.times : NULL,
+		.newest = r->before.exists ? &r->before.newest.times : NULL,
+		.is_newest = is_newest,
+		.is_other_product = r->before.exists && is_other_product(r),
+		.now = r->parent.profile_now,
+	};
+	DatedInput	inputs[MAX_REPORT_INPUTS];
+	int			n = chain_report_inputs(&report, inputs);
+	LifecycleState state = r->before.exists ? chain_state(&r->before, report.now) : LIFE_NONE;
+
+	for (int i = 0; i < n; i++)
+	{
+		LifecycleCell cell = lifecycle_cell(state, inputs[i].input);
+
+		for (int e = 0; e < cell.n_events; e++)
+		{
+			write_event(r, cell.events[e], inputs[i].at, e == 0 && cell.first_is_of_old);
+			if (cell.events[e] == EVENT_TRIAL_STARTED || cell.events[e] == EVENT_SUBSCRIPTION_STARTED)
+				chain_set_active_timer(&r->parent, &r->chain, cell.events[e] == EVENT_TRIAL_STARTED,
+									   inputs[i].at);
+		}
+		if (inputs[i].input == INPUT_RENEW_OFF)
+			r->chain.renewal_cancelled_at = inputs[i].at;
+		if (inputs[i].input == INPUT_CHANGE_NOW)
+			r->is_swap = true;
+		state = cell.next;
+	}
+}
+
+/* The chain in memory as it is with the reported transaction; true if that is its newest. */
+static bool
+update_chain(Recording *r)
+{
+	const TransactionReport *t = r->t;
+	const pg_uuid_t *product_id = r->is_mapped ? &r->product.product_id : NULL;
+	TimestampTz earliest = Min(t->times.purchased_at, t->originally_purchased_at);
+	Chain	   *chain = &r->chain;
+
+	*chain = r->before;
+	if (!chain->exists)
+	{
+		chain->profile_id = r->parent.profile_id;
+		chain->store = t->store;
+		chain->store_original_transaction_id = t->store_original_transaction_id;
+		chain->starts_at = earliest;
+		chain->renewal_cancelled_at = chain->expiry_announced_at = NO_TIME;
+		chain_take(chain, t, product_id);
+		return true;
+	}
+	chain->starts_at = Min(chain->starts_at, earliest);
+	if (strcmp(t->store_transaction_id, chain->newest.store_transaction_id) == 0)
+	{
+		/* what was the newest may now be older than another */
+		if (chain_is_newer(&chain->newest, t))
+			chain_reread(chain);
+		else
+			chain_take(chain, t, product_id);
+	}
+	else if (chain_is_newer(t, &chain->newest))
+	{
+		chain->renewal_cancelled_at = NO_TIME;
+		chain_take(chain, t, product_id);
+	}
+	return strcmp(t->store_transaction_id, chain->newest.store_transaction_id) == 0;
+}
+
+/* Was the end that has been told of taken back: by a newer transaction, or by a later end of the same? */
+static void
+reopen_chain(Recording *r)
+{
+	if (r->before.exists &&
+		(strcmp(r->before.newest.store_transaction_id, r->chain.newest.store_transaction_id) != 0 ||
+		 chain_access_end(&r->chain.newest.times) > r->parent.profile_now))
+		r->chain.expiry_announced_at = NO_TIME;
+}
+
+/* What users see of a chain besides its interval, as facts of access_level_updated. */
+static Jsonb *
+chain_facts(const Chain *chain, LifecycleState state)
+{
+	const TransactionReport *t = &chain->newest;
+	JsonbBuild	jb;
+
+	jb_init(&jb);
+	jb_begin_object(&jb);
+	jb_key(&jb, "store_transaction_id");
+	jb_string(&jb, t->store_transaction_id);
+	jb_key(&jb, "will_renew");
+	jb_bool(&jb, t->times.renew_status && !HAS_TIME(t->times.refunded_at));
+	jb_key(&jb, "is_in_grace_period");
+	jb_bool(&jb, state == LIFE_GRACE || state == LIFE_TRIAL_GRACE);
+	jb_key(&jb, "is_refund");
+	jb_bool(&jb, HAS_TIME(t->times.refunded_at));
+	if (HAS_TIME(chain->renewal_cancelled_at))
+	{
+		jb_key(&jb, "renewal_cancelled_at");
+		jb_timestamp(&jb, chain->renewal_cancelled_at);
+	}
+	if (HAS_TIME(t->times.billing_issue_detected_at))
+	{
+		jb_key(&jb, "billing_issue_detected_at");
+		jb_timestamp(&jb, t->times.billing_issue_detected_at);
+	}
+	if (t->cancellation_reason != NULL)
+	{
+		jb_key(&jb, "cancellation_reason");
+		jb_string(&jb, t->cancellation_reason);
+	}
+	jb_end_object(&jb);
+	return jb_finish(&jb);
+}
+
+/* Do users see more of a chain change than its interval? */
+static bool
+chain_facts_changed(const Chain *before, const Chain *after)
+{
+	const ChainTransaction *b = &before->newest.times;
+	const ChainTransaction *a = &after->newest.times;
+
+	return before->exists &&
+		(b->renew_status != a->renew_status ||
+		 b->billing_issue_detected_at != a->billing_issue_detected_at ||
+		 chain_has_grace(b) != chain_has_grace(a));
+}
+
+/* The access level that a chain's newest transaction gives; NULL for none. */
+static const char *
+chain_access_level(const Recording *r, bool is_newest)
+{
+	const TransactionReport *newest = &r->chain.newest;
+	Product		product;
+
+	if (is_newest)
+		return r->is_mapped && !r->product.is_consumable ? r->product.access_level_id : NULL;
+	if (!product_of_store(newest->store, newest->store_product_id, newest->store_base_plan_id, &product) ||
+		product.is_consumable)
+		return NULL;
+	return product.access_level_id;
+}
+
+/* Gives what a purchase gives to all whom it concerns; true if the parent has a grant of it that runs. */
+static bool
+give_access(Recording *r, const PurchaseAccess *access)
+{
+	bool		is_entitled = true;
+
+	if (is_nobody(&r->parent.profile_id))
+		return false;
+	if (!is_nobody(r->reporter) &&
+		(r->people.n > 0 || compare_uuid(r->reporter, &r->parent.profile_id) != 0))
+		is_entitled = sharing_decide(r->t, &r->people, &r->parent.profile_id, r->reporter);
+	if (access->access_level_id == NULL)
+		return false;
+	purchase_access_put(&r->parent, access, is_entitled, r->actor, NULL);
+	sharing_put(&r->people, &r->parent, r->locked, r->n_locked, access, r->actor, NULL);
+	return is_entitled;
+}
+
+/* Stores a transaction as it is now; false if another one has stored it meanwhile. */
+static bool
+store_transaction(const Recording *r, bool *changed)
+{
+	const pg_uuid_t *product_id = r->is_mapped ? &r->product.product_id : NULL;
+
+	*changed = true;
+	if (!r->known.exists)
+		return transaction_insert(&r->parent.profile_id, r->t, product_id);
+	*changed = !transaction_report_equal(&r->known.report, r->t) ||
+		r->known.is_mapped != r->is_mapped ||
+		(r->is_mapped && memcmp(&r->known.product_id, &r->product.product_id, UUID_LEN) != 0);
+	if (*changed)
+		transaction_update(&r->parent.profile_id, r->t, product_id);
+	return true;
+}
+
+/* A subscription's transaction; false if somebody else came in between. */
+static bool
 record_subscription(Recording *r)
 {
-	const TransactionReport *t = r->report;
-	const pg_uuid_t *profile_id = &r->profile->profile_id;
-	Chain		before;
-	Chain		after;
-	bool		has_before = chain_load(profile_id, t->store, t->store_original_transaction_id, &before);
-	bool		changed = put_transaction(r);
-	ChainReport report;
-	ChainDecision decision;
+	Chain	   *chain = &r->chain;
+	PurchaseAccess access = {.source = GRANT_SOURCE_SUBSCRIPTION};
+	bool		is_newest;
+	bool		changed;
+	bool		has_grant;
 
-	if (!chain_load(profile_id, t->store, t->store_original_transaction_id, &after))
-		elog(ERROR, "transaction \"%s\" was not stored", t->store_transaction_id);
-	report.reported = &t->times;
-	report.same = r->known.is_known ? &r->known.times : NULL;
-	report.newest = has_before ? &before.newest : NULL;
-	report.is_newest = strcmp(after.store_transaction_id, t->store_transaction_id) == 0;
-	report.now = r->profile->profile_now;
-	chain_decide(&report, &decision);
-	if (changed || r->known.is_nobodys)
+	if (r->before.exists)
+		chain_announce_end(&r->parent, &r->before, r->actor, true);
+	/* the chain's row first: it says whose the chain is */
+	if (!r->before.exists && (update_chain(r), !chain_store(chain)))
+		return false;
+	if (!store_transaction(r, &changed))
+		return false;
+	is_newest = r->before.exists ? update_chain(r) : true;
+	if (changed)
 	{
-		subscription_store(profile_id, t->store, t->store_original_transaction_id,
-						   decision.renewal_cancelled_at);
-		write_events(r, decision.events, decision.n_events);
+		reopen_chain(r);
+		run_lifecycle(r, is_newest);
+		chain_announce_end(&r->parent, chain, r->actor, false);
+		if (r->before.exists || HAS_TIME(chain->expiry_announced_at) ||
+			HAS_TIME(chain->renewal_cancelled_at))
+			(void) chain_store(chain);
 	}
-	if (after.access_level_id != NULL)
-		put_access(r, GRANT_SOURCE_SUBSCRIPTION, after.access_level_id, after.starts_at,
-				   chain_access_end(&after.newest), HAS_TIME(after.newest.refunded_at));
-	if (changed && decision.is_expired && !t->is_family_shared)
-		subscription_write_expired(r->profile, t->store, &after, chain_access_end(&after.newest),
-								   r->actor);
+	access.source_id = purchase_source_id(r->t->store, r->t->store_original_transaction_id);
+	access.access_level_id = chain_access_level(r, is_newest);
+	access.starts_at = chain->starts_at;
+	access.expires_at = chain_access_end(&chain->newest.times);
+	access.changed_at = chain->newest.times.purchased_at;
+	access.revoked = HAS_TIME(chain->newest.times.refunded_at);
+	access.facts_changed = chain_facts_changed(&r->before, chain);
+	access.is_swap = r->is_swap;
+	access.facts = chain_facts(chain, chain_state(chain, r->parent.profile_now));
+	has_grant = give_access(r, &access);
+	if (changed)
+		chain_set_timers(&r->parent, chain, has_grant);
+	return true;
 }
 
-/* A one-time purchase: for life, unless it is consumed. */
-static void
+/* ---- a one-time purchase ---- */
+
+/* A one-time purchase: for life, unless it is consumed; false if somebody else came in between. */
+static bool
 record_one_time_purchase(Recording *r)
 {
-	const TransactionReport *t = r->report;
+	const TransactionReport *t = r->t;
 	bool		is_refunded = HAS_TIME(t->times.refunded_at);
-	ChainEvent	events[2];
-	int			n_events = 0;
+	PurchaseAccess access = {
+		.source = GRANT_SOURCE_ONE_TIME_PURCHASE,
+		.source_id = purchase_source_id(t->store, t->store_transaction_id),
+		.access_level_id = r->is_mapped && !r->product.is_consumable ? r->product.access_level_id : NULL,
+		.starts_at = t->times.purchased_at,
+		.expires_at = is_refunded ? t->times.refunded_at : DT_NOEND,
+		.changed_at = t->times.purchased_at,
+		.revoked = is_refunded,
+	};
+	bool		changed;
 
-	(void) put_transaction(r);
-	if (!r->known.is_known)
-		events[n_events++] = (ChainEvent) {
-			EVENT_NON_SUBSCRIPTION_PURCHASE, t->times.purchased_at
-		};
-	if (is_refunded && !(r->known.is_known && HAS_TIME(r->known.times.refunded_at)))
-		events[n_events++] = (ChainEvent) {
-			EVENT_NON_SUBSCRIPTION_PURCHASE_REFUNDED, t->times.refunded_at
-		};
-	write_events(r, events, n_events);
-	if (r->is_mapped && r->product.access_level_id != NULL && !r->product.is_consumable)
-		put_access(r, GRANT_SOURCE_ONE_TIME_PURCHASE, r->product.access_level_id,
-				   t->times.purchased_at, is_refunded ? t->times.refunded_at : DT_NOEND, is_refunded);
+	if (!store_transaction(r, &changed))
+		return false;
+	if (!r->known.exists)
+		write_event(r, EVENT_NON_SUBSCRIPTION_PURCHASE, t->times.purchased_at, false);
+	if (is_refunded && !(r->known.exists && HAS_TIME(r->known.report.times.refunded_at)))
+		write_event(r, EVENT_NON_SUBSCRIPTION_PURCHASE_REFUNDED, t->times.refunded_at, false);
+	(void) give_access(r, &access);
+	return true;
 }
 
-/* Records a report for a locked profile.  Inside an open scope. */
-static void
-record_transaction(const LockedProfile *profile, TransactionReport *t, const char *actor)
+/* ---- recording ---- */
+
+/* Who has to do with a purchase as its rows say now: not who was locked? */
+static bool
+people_changed(const Recording *r)
 {
-	GrantSource source = t->is_subscription ? GRANT_SOURCE_SUBSCRIPTION : GRANT_SOURCE_ONE_TIME_PURCHASE;
-	Recording	r = {.profile = profile, .report = t, .actor = actor};
+	PurchasePeople now;
 
-	r.source_id = purchase_source_id(t->store, t->is_subscription ?
-									 t->store_original_transaction_id : t->store_transaction_id);
-	find_known(&r);
-	if (t->is_subscription &&
-		subscription_check_owner(&profile->profile_id, t->store, t->store_original_transaction_id))
-		r.known.is_nobodys = true;
-	announce_due(profile, source, r.source_id);
-	if (r.known.is_nobodys)
-		claim(&r);
-	if (r.known.is_known && HAS_TIME(r.known.times.refunded_at) && !HAS_TIME(t->times.refunded_at))
-	{
-		t->times.refunded_at = Max(r.known.times.refunded_at, t->times.purchased_at);
-		if (t->cancellation_reason == NULL)
-			t->cancellation_reason = "refund";
-	}
-	r.is_mapped = product_of_store(t->store, t->store_product_id, t->store_base_plan_id, &r.product);
-	if (!r.is_mapped)
-		warn_unmapped(t);
-	if (t->is_subscription)
-		record_subscription(&r);
-	else
-		record_one_time_purchase(&r);
-	subscription_refresh_profile(profile);
+	purchase_people_load(r->report, &now);
+	return !purchase_people_equal(&now, &r->people);
 }
 
-/* adapty.set_transaction(user, transaction, create_missing): see the function's COMMENT. */
+/*
+ * Whose purchase it is, and what is known of it.  What is nobody's is claimed for the reporter.
+ * false if somebody else claimed it first.
+ */
+static bool
+find_parent(Recording *r)
+{
+	const pg_uuid_t *parent = r->people.has_parent ? &r->people.parent : r->reporter;
+
+	if (is_nobody(parent) && !is_nobody(r->reporter))
+	{
+		if (!transaction_claim(r->reporter, r->report))
+			return false;
+		parent = r->reporter;
+	}
+	if (find_locked(r, parent) == NULL)
+		return false;
+	r->parent = *find_locked(r, parent);
+	if (r->people.has_parent && !is_nobody(parent))
+		announce_due(&r->parent);
+	purchase_load(r->report, &r->known, &r->before);
+	if (r->known.exists)
+		check_same_purchase(r->report, &r->known.report);
+	return true;
+}
+
+/* One try; false if somebody else's report of the same purchase came in between. */
+static bool
+try_to_record(Recording *r)
+{
+	if (people_changed(r) || !find_parent(r))
+		return false;
+	r->t = palloc(sizeof(TransactionReport));
+	*r->t = *r->report;
+	if (r->known.exists)
+		r->t = transaction_report_merge(&r->known.report, r->report);
+	r->is_mapped = product_of_store(r->t->store, r->t->store_product_id, r->t->store_base_plan_id,
+									&r->product);
+	if (!r->is_mapped)
+		warn_unmapped(r->t);
+	if (!(r->t->is_subscription ? record_subscription(r) : record_one_time_purchase(r)))
+		return false;
+	if (!is_nobody(&r->parent.profile_id))
+		subscription_refresh_profile(&r->parent);
+	return true;
+}
+
+/* See transaction.h. */
+bool
+transaction_record(const pg_uuid_t *reporter, const TransactionReport *report, const char *actor)
+{
+	for (int i = 0; i < MAX_TRIES; i++)
+	{
+		Recording	r = {
+			.report = report,
+			.reporter = reporter != NULL ? reporter : &nobody,
+			.actor = actor,
+		};
+
+		purchase_people_load(report, &r.people);
+		if (!lock_people(&r))
+			return false;
+		if (try_to_record(&r))
+			return true;
+	}
+	ereport(ERROR,
+			(condition_errcode(COND_SERIALIZATION_FAILURE),
+			 errmsg("could not record transaction \"%s\" of store \"%s\"",
+					report->store_transaction_id, report->store),
+			 errdetail("Other transactions kept changing whose purchase it is."),
+			 errhint("The transaction might succeed if retried.")));
+}
+
+/* adapty.set_transaction(user, transaction, create_missing, reported_at): see the function's COMMENT. */
 static Datum
 set_transaction(FunctionCallInfo fcinfo, UserRef user)
 {
 	char	   *actor = caller_actor();
 	TransactionReport *report;
 	pg_uuid_t	profile_id;
-	LockedProfile profile;
 	ApiScope	scope;
 	Jsonb	   *shown;
 	Jsonb	   *result;
 
 	refuse_unless_writable(fcinfo);
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("transaction must not be null")));
-	report = transaction_report_read(PG_GETARG_JSONB_P(1));
-	user_resolve_or_create(&user, PG_NARGS() > 2 && !PG_ARGISNULL(2) && PG_GETARG_BOOL(2), &profile_id);
-	if (!profile_lock(&profile_id, false, NULL, &profile))
-		profile_not_found(&user);
+	report = transaction_report_read(arg_jsonb(fcinfo, 1, "transaction"));
+	(void) arg_finite_timestamp(fcinfo, 3, "reported_at", &report->reported_at);
+	user_resolve_or_create(&user, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2), &profile_id);
 
 	scope_enter(&scope);
-	record_transaction(&profile, report, actor);
+	if (!transaction_record(&profile_id, report, actor))
+		profile_not_found(&user);
 	shown = profile_json(&profile_id, false);
 	if (shown == NULL)
 		profile_not_found(&user);
@@ -541,40 +593,80 @@ FUNCTION_BY_USER(set_transaction);
 
 /* ---- refunds by hand ---- */
 
+/* Marks a chain's newest transaction refunded, with its event. */
+static void
+refund_chain(const LockedProfile *profile, Chain *chain, TimestampTz at, const char *actor,
+			 const char *reason)
+{
+	TransactionReport *t = &chain->newest;
+	PurchaseEventSource source = {
+		.profile_id = &profile->profile_id,
+		.store = chain->store,
+		.store_transaction_id = t->store_transaction_id,
+		.actor = actor,
+		.reason = reason,
+	};
+	ChainEvent	event = {EVENT_SUBSCRIPTION_REFUNDED, at};
+
+	if (!transaction_mark_refunded(&profile->profile_id, chain->store, t->store_transaction_id, at))
+		return;
+	t->times.refunded_at = Max(at, t->times.purchased_at);
+	t->cancellation_reason = "refund";
+	(void) chain_store(chain);
+	purchase_events_write(&source, &event, 1);
+}
+
+/* Marks a one-time purchase refunded, with its event. */
+static void
+refund_one_time_purchase(const LockedProfile *profile, const char *store, const char *id, TimestampTz at,
+						 const char *actor, const char *reason)
+{
+	PurchaseEventSource source = {
+		.profile_id = &profile->profile_id,
+		.store = store,
+		.store_transaction_id = id,
+		.actor = actor,
+		.reason = reason,
+	};
+	ChainEvent	event = {EVENT_NON_SUBSCRIPTION_PURCHASE_REFUNDED, at};
+
+	if (transaction_mark_refunded(&profile->profile_id, store, id, at))
+		purchase_events_write(&source, &event, 1);
+}
+
 /* See transaction.h. */
 void
 transaction_refund(const LockedProfile *profile, const AccessGrant *grant, TimestampTz at,
 				   const char *actor, const char *reason)
 {
 	bool		is_subscription = grant->source == GRANT_SOURCE_SUBSCRIPTION;
-	char	   *store;
+	TransactionReport purchase = {.is_subscription = is_subscription};
+	PurchasePeople people = {0};
+	PurchaseAccess access = {
+		.source = grant->source,
+		.source_id = grant->source_id,
+		.access_level_id = grant->access_level_id,
+		.starts_at = grant->starts_at,
+		.expires_at = Max(at, grant->starts_at),
+		.changed_at = at,
+		.revoked = true,
+	};
 	char	   *id;
 	Chain		chain;
 
-	if (purchase_source_id_split(grant->source_id, &store, &id) &&
-		(!is_subscription || chain_load(&profile->profile_id, store, id, &chain)))
+	if (purchase_source_id_split(grant->source_id, &purchase.store, &id))
 	{
-		PurchaseEventSource source = {
-			.profile_id = &profile->profile_id,
-			.store = store,
-			.store_transaction_id = is_subscription ? chain.store_transaction_id : id,
-			.actor = actor,
-			.reason = reason,
-		};
-		ChainEvent	event = {is_subscription ? EVENT_SUBSCRIPTION_REFUNDED :
-		EVENT_NON_SUBSCRIPTION_PURCHASE_REFUNDED, at};
-		Datum		values[4] = {UUIDPGetDatum(&profile->profile_id), CStringGetTextDatum(store),
-		CStringGetTextDatum(source.store_transaction_id), TimestampTzGetDatum(at)};
-
-		if (plan_execute(&refund_plan, values, NULL, false) > 0)
-		{
-			if (is_subscription)
-				subscription_store(&profile->profile_id, store, id, NO_TIME);
-			purchase_events_write(&source, &event, 1);
-		}
+		purchase.store_original_transaction_id = purchase.store_transaction_id = id;
+		purchase_people_load(&purchase, &people);
+		if (!is_subscription)
+			refund_one_time_purchase(profile, purchase.store, id, at, actor, reason);
+		else if (chain_load(&profile->profile_id, purchase.store, id, &chain))
+			refund_chain(profile, &chain, at, actor, reason);
 	}
 	if (grant->expires_at > at)
-		grant_put(profile, grant->access_level_id, grant->source, grant->source_id, grant->starts_at,
-				  Max(at, grant->starts_at), true, actor, reason);
+	{
+		purchase_access_put(profile, &access, true, actor, reason);
+		sharing_put(&people, profile, NULL, 0, &access, actor, reason);
+	}
 	subscription_refresh_profile(profile);
 }

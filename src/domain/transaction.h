@@ -8,6 +8,16 @@
 #include "postgres.h"
 
 #include "domain/grant.h"
+#include "domain/transaction_report.h"
+
+/*
+ * Records a report of a transaction for a profile, or for nobody (NULL): it is kept under the nil
+ * profile_id until a profile for which it is reported claims it.  The report is what
+ * transaction_report_read() made; its reported_at may be set.  false if there is no such profile.
+ * Inside an open scope.
+ */
+extern bool transaction_record(const pg_uuid_t *reporter, const TransactionReport *report,
+							   const char *actor);
 
 /*
  * Marks the newest transaction behind a store's grant (source subscription or one_time_purchase)

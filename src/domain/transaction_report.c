@@ -4,6 +4,17 @@
  *
  * Reads no table.  A field that the API does not know is an error and not ignored: a misspelt
  * "expires_at" must not go unnoticed where money is concerned.
+ *
+ * Reports of one transaction may arrive late, twice, or after newer ones.  Merging makes the result
+ * the same in any order, as far as reports say when they are of:
+ *
+ *		If both say it (reported_at), an older one adds only a refund, a newer one replaces all else.
+ *		Otherwise each group of fields goes by its own moment:
+ *		renewal, its reason and the end of the period by renew_status_changed_at; none is the earliest
+ *		a billing issue and its grace period stay until a report has a later end: then it was paid
+ *		a pause stays until a report is newer by renew_status_changed_at
+ *		A refund is never taken back.
+ *		On a tie the last to arrive holds.
  */
 #include "postgres.h"
 
@@ -43,7 +54,8 @@ static const char *const cancellation_reasons[] = {
 static const char *const one_time_purchase_fields[] = {COMMON_FIELDS, NULL};
 static const char *const subscription_fields[] = {
 	COMMON_FIELDS, "originally_purchased_at", "expires_at", "renew_status",
-	"renew_status_changed_at", "billing_issue_detected_at", "grace_period_expires_at", NULL
+	"renew_status_changed_at", "billing_issue_detected_at", "grace_period_expires_at", "paused_at",
+	"resumes_at", NULL
 };
 static const char *const price_fields[] = {"country", "currency", "value", NULL};
 static const char *const offer_fields[] = {"category", "type", "id", NULL};
@@ -126,10 +138,17 @@ read_subscription(const JsonFields *fields, TransactionReport *report)
 	times->renew_status_changed_at = read_optional_time(fields, "renew_status_changed_at");
 	times->billing_issue_detected_at = read_optional_time(fields, "billing_issue_detected_at");
 	times->grace_period_expires_at = read_optional_time(fields, "grace_period_expires_at");
-	times->is_trial = report->offer_type != NULL && strcmp(report->offer_type, "free_trial") == 0;
+	times->paused_at = read_optional_time(fields, "paused_at");
+	times->resumes_at = read_optional_time(fields, "resumes_at");
 	check_after_purchase(fields, "expires_at", times->expires_at, true, times->purchased_at);
 	check_after_purchase(fields, "grace_period_expires_at", times->grace_period_expires_at, true,
 						 times->purchased_at);
+	check_after_purchase(fields, "paused_at", times->paused_at, false, times->purchased_at);
+	if (HAS_TIME(times->resumes_at) && !HAS_TIME(times->paused_at))
+		field_error(fields, "paused_at", NULL, "A pause that has an end must have a beginning.");
+	if (HAS_TIME(times->resumes_at) && times->resumes_at <= times->paused_at)
+		field_error(fields, "resumes_at", field_text(fields, "resumes_at", true, MAX_ID),
+					"The value must be after \"paused_at\".");
 }
 
 /* The product in its store, taken apart where the store writes product and plan as one. */
@@ -181,11 +200,142 @@ transaction_report_read(Jsonb *transaction)
 						 report->times.purchased_at);
 	report->cancellation_reason = field_choice(&fields, "cancellation_reason", false,
 											   cancellation_reasons);
+	if (HAS_TIME(report->times.refunded_at) && report->cancellation_reason == NULL)
+		report->cancellation_reason = "refund";
 	report->times.expires_at = NO_TIME;
 	report->times.renew_status_changed_at = NO_TIME;
 	report->times.billing_issue_detected_at = NO_TIME;
 	report->times.grace_period_expires_at = NO_TIME;
+	report->times.paused_at = NO_TIME;
+	report->times.resumes_at = NO_TIME;
+	report->reported_at = NO_TIME;
 	if (report->is_subscription)
 		read_subscription(&fields, report);
+	transaction_report_derive(report);
 	return report;
+}
+
+/* ---- merging ---- */
+
+/* Are two strings the same, where both may be NULL? */
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* See transaction_report.h. */
+void
+transaction_report_derive(TransactionReport *report)
+{
+	report->times.is_trial = report->is_subscription && same_text(report->offer_type, "free_trial");
+	report->times.has_given_up = same_text(report->cancellation_reason, "billing_error");
+	report->times.is_upgraded = same_text(report->cancellation_reason, "upgraded");
+}
+
+/* A refund is never taken back, whatever the order; its reason stays with it. */
+static void
+keep_refund(TransactionReport *merged, const TransactionReport *known, const TransactionReport *report,
+			bool report_is_older)
+{
+	const TransactionReport *refunded = report;
+
+	if (!HAS_TIME(report->times.refunded_at) ||
+		(report_is_older && HAS_TIME(known->times.refunded_at)))
+		refunded = known;
+	if (!HAS_TIME(refunded->times.refunded_at))
+		return;
+	merged->times.refunded_at = Max(refunded->times.refunded_at, merged->times.purchased_at);
+	merged->cancellation_reason = refunded->cancellation_reason != NULL ?
+		refunded->cancellation_reason : "refund";
+}
+
+/* The renewal and the end of the period as the one of two reports has it that knows more of them. */
+static void
+take_renewal(TransactionReport *merged, const TransactionReport *from)
+{
+	merged->times.renew_status = from->times.renew_status;
+	merged->times.renew_status_changed_at = from->times.renew_status_changed_at;
+	merged->times.expires_at = from->times.expires_at;
+	merged->cancellation_reason = from->cancellation_reason;
+}
+
+/* See transaction_report.h. */
+TransactionReport *
+transaction_report_merge(const TransactionReport *known, const TransactionReport *report)
+{
+	TransactionReport *merged = palloc(sizeof(TransactionReport));
+	const ChainTransaction *k = &known->times;
+	const ChainTransaction *r = &report->times;
+	bool		both_dated = HAS_TIME(known->reported_at) && HAS_TIME(report->reported_at);
+	bool		is_older = both_dated && report->reported_at < known->reported_at;
+
+	*merged = *report;
+	if (is_older)
+		*merged = *known;
+	else if (!both_dated && report->is_subscription)
+	{
+		/* NO_TIME is before every time */
+		bool		older_renewal = r->renew_status_changed_at < k->renew_status_changed_at;
+
+		if (older_renewal)
+			take_renewal(merged, known);
+		if (HAS_TIME(k->billing_issue_detected_at) && !HAS_TIME(r->billing_issue_detected_at) &&
+			merged->times.expires_at <= k->expires_at)
+		{
+			merged->times.billing_issue_detected_at = k->billing_issue_detected_at;
+			merged->times.grace_period_expires_at = k->grace_period_expires_at;
+		}
+		else if (k->billing_issue_detected_at > r->billing_issue_detected_at &&
+				 HAS_TIME(r->billing_issue_detected_at))
+		{
+			merged->times.billing_issue_detected_at = k->billing_issue_detected_at;
+			merged->times.grace_period_expires_at = k->grace_period_expires_at;
+		}
+		if (HAS_TIME(k->paused_at) && !HAS_TIME(r->paused_at) &&
+			r->renew_status_changed_at <= k->renew_status_changed_at)
+		{
+			merged->times.paused_at = k->paused_at;
+			merged->times.resumes_at = k->resumes_at;
+		}
+	}
+	merged->reported_at = Max(known->reported_at, report->reported_at);
+	keep_refund(merged, known, report, is_older);
+	transaction_report_derive(merged);
+	return merged;
+}
+
+/* Are all moments of two transactions the same? */
+static bool
+same_times(const ChainTransaction *a, const ChainTransaction *b)
+{
+	return a->purchased_at == b->purchased_at && a->expires_at == b->expires_at &&
+		a->refunded_at == b->refunded_at &&
+		a->renew_status_changed_at == b->renew_status_changed_at &&
+		a->billing_issue_detected_at == b->billing_issue_detected_at &&
+		a->grace_period_expires_at == b->grace_period_expires_at &&
+		a->paused_at == b->paused_at && a->resumes_at == b->resumes_at &&
+		a->renew_status == b->renew_status;
+}
+
+/* See transaction_report.h. */
+bool
+transaction_report_equal(const TransactionReport *a, const TransactionReport *b)
+{
+	return same_times(&a->times, &b->times) &&
+		a->originally_purchased_at == b->originally_purchased_at &&
+		a->reported_at == b->reported_at &&
+		a->is_family_shared == b->is_family_shared &&
+		same_text(a->environment, b->environment) &&
+		same_text(a->store_product_id, b->store_product_id) &&
+		same_text(a->store_base_plan_id, b->store_base_plan_id) &&
+		same_text(a->price_country, b->price_country) &&
+		same_text(a->price_currency, b->price_currency) &&
+		same_text(a->variation_id, b->variation_id) &&
+		same_text(a->offer_category, b->offer_category) &&
+		same_text(a->offer_type, b->offer_type) &&
+		same_text(a->offer_id, b->offer_id) &&
+		same_text(a->cancellation_reason, b->cancellation_reason) &&
+		DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(a->price_value),
+										 NumericGetDatum(b->price_value)));
 }

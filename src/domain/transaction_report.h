@@ -7,7 +7,7 @@
 
 #include "postgres.h"
 
-#include "domain/subscription.h"
+#include "domain/lifecycle.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
@@ -31,6 +31,7 @@ typedef struct TransactionReport
 	char	   *offer_id;
 	const char *cancellation_reason;
 	TimestampTz originally_purchased_at;	/* purchased_at of a one-time purchase */
+	TimestampTz reported_at;	/* the moment of the store's state, or NO_TIME */
 	ChainTransaction times;		/* of a one-time purchase only purchased_at and refunded_at */
 } TransactionReport;
 
@@ -40,5 +41,18 @@ typedef struct TransactionReport
  * it must be.
  */
 extern TransactionReport *transaction_report_read(Jsonb *transaction);
+
+/* Fills in what follows from other fields: is_trial, has_given_up, is_upgraded. */
+extern void transaction_report_derive(TransactionReport *report);
+
+/*
+ * Merges a report with what is known of the same transaction, so that the result does not depend on
+ * the order in which reports arrive.  See the file's header for the rules.
+ */
+extern TransactionReport *transaction_report_merge(const TransactionReport *known,
+												   const TransactionReport *report);
+
+/* Is nothing new in a merged report? */
+extern bool transaction_report_equal(const TransactionReport *a, const TransactionReport *b);
 
 #endif							/* ADAPTY_TRANSACTION_REPORT_H */

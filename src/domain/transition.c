@@ -31,6 +31,7 @@
 #include "domain/grant_row.h"
 #include "domain/identity.h"
 #include "domain/settle.h"
+#include "domain/subscription_timer.h"
 #include "domain/transition.h"
 #include "miscadmin.h"
 
@@ -286,9 +287,38 @@ process_group(DueBatch *batch, const DueGroup *due)
 		flush_events(batch);
 }
 
-/* The same in a subtransaction; an error is logged and the user set aside. */
+/* Something due of one user: a level's grants, or a timer. */
+typedef void (*DueWork) (DueBatch *batch, const void *due);
+
 static void
-process_group_carefully(DueBatch *batch, const DueGroup *due)
+group_work(DueBatch *batch, const void *due)
+{
+	process_group(batch, due);
+}
+
+/* Fires one timer. */
+static void
+timer_work(DueBatch *batch, const void *due)
+{
+	const DueTimer *timer = due;
+	bool		would_block;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!timer_fire(timer, &would_block))
+	{
+		if (would_block)
+			batch->result->locked++;
+		return;
+	}
+	batch->result->processed++;
+	batch->result->max_lateness = Max(batch->result->max_lateness, now - timer->due);
+	batch->result->total_lateness += now - timer->due;
+}
+
+/* The same in a subtransaction; an error is logged and the user set aside.  what is for the log. */
+static void
+work_carefully(DueBatch *batch, DueWork work, const void *due, const pg_uuid_t *profile_id,
+			   const char *what)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -297,13 +327,13 @@ process_group_carefully(DueBatch *batch, const DueGroup *due)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		process_group(batch, due);
+		work(batch, due);
 		flush_events(batch);
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
 		if (set_aside != NULL)
-			hash_search(set_aside, &due->profile_id, HASH_REMOVE, NULL);
+			hash_search(set_aside, profile_id, HASH_REMOVE, NULL);
 	}
 	PG_CATCH();
 	{
@@ -319,13 +349,12 @@ process_group_carefully(DueBatch *batch, const DueGroup *due)
 		/* A cancelled query or a shutdown is not the user's fault. */
 		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED || error->sqlerrcode == ERRCODE_ADMIN_SHUTDOWN)
 			ReThrowError(error);
-		put_aside(&due->profile_id, GetCurrentTimestamp());
+		put_aside(profile_id, GetCurrentTimestamp());
 		batch->result->failed++;
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
-				 errmsg("could not announce a due change of access level \"%s\" of profile \"%s\": %s",
-						due->access_level_id,
-						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&due->profile_id))),
+				 errmsg("could not announce a due change of %s of profile \"%s\": %s", what,
+						DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(profile_id))),
 						error->message),
 				 errdetail("The user is set aside for a while; access itself follows the clock.")));
 		FreeErrorData(error);
@@ -333,9 +362,9 @@ process_group_carefully(DueBatch *batch, const DueGroup *due)
 	PG_END_TRY();
 }
 
-/* When the next thing falls due, by one probe of the index; DT_NOEND for never. */
+/* When the next grant falls due, by one probe of the index; DT_NOEND for never. */
 static TimestampTz
-next_due(void)
+next_due_grant(void)
 {
 	TimestampTz next = DT_NOEND;
 	bool		isnull;
@@ -370,6 +399,41 @@ next_due(void)
 	return next;
 }
 
+/*
+ * Fires timers that are due, up to what the batch still may do; result->next_due becomes the earlier
+ * of what it is and of the next timer.
+ */
+static void
+process_timers(DueBatch *batch, TimestampTz now, int max_rows, bool careful)
+{
+	long		aside = set_aside == NULL ? 0 : hash_get_num_entries(set_aside);
+	DueTimer   *timers;
+	int			n = timers_due(now, max_rows + (int) aside * 4, &timers);
+	int			done = 0;
+	TimestampTz next;
+
+	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (is_set_aside(&timers[i].profile_id, now))
+			continue;
+		if (careful)
+			work_carefully(batch, timer_work, &timers[i], &timers[i].profile_id,
+						   psprintf("subscription \"%s\"", timers[i].store_original_transaction_id));
+		else
+			timer_work(batch, &timers[i]);
+		if (++done >= max_rows)
+		{
+			batch->result->next_due = now;
+			return;
+		}
+	}
+	next = timers_next_due();
+	/* those of users set aside are looked at again with the next sleep */
+	if (n == 0 || next > now || done > 0)
+		batch->result->next_due = Min(batch->result->next_due, next);
+}
+
 /* See transition.h. */
 void
 process_due_batch(int max_rows, bool careful, DueResult *result)
@@ -394,7 +458,8 @@ process_due_batch(int max_rows, bool careful, DueResult *result)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (careful)
-			process_group_carefully(&batch, &batch.groups[i]);
+			work_carefully(&batch, group_work, &batch.groups[i], &batch.groups[i].profile_id,
+						   psprintf("access level \"%s\"", batch.groups[i].access_level_id));
 		else
 			process_group(&batch, &batch.groups[i]);
 	}
@@ -407,7 +472,9 @@ process_due_batch(int max_rows, bool careful, DueResult *result)
 	if (batch.rows >= max_rows)
 		result->next_due = now;
 	else if (batch.n > 0 || !direct)
-		result->next_due = next_due();
+		result->next_due = next_due_grant();
+	if (batch.rows < max_rows)
+		process_timers(&batch, now, max_rows - batch.rows, careful);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -202,11 +202,14 @@ SELECT * FROM pg_temp.grants('tx-play');
 SELECT event, at, source_id FROM pg_temp.events('tx-play');
 
 -- ---- whose transaction it is ----
+SELECT adapty.configure_environment('Production', access_sharing => 'disabled');
 SELECT adapty.create_profile('tx-thief') IS NOT NULL AS ok;
-SELECT adapty.set_transaction('tx-thief', pg_temp.sub('c1'));
-SELECT adapty.set_transaction('tx-thief', pg_temp.one('1000000123456780'));
-SELECT adapty.set_transaction('tx-thief', pg_temp.sub('c9', '{"store_original_transaction_id": "c1"}'));
+SELECT adapty.set_transaction('tx-thief', pg_temp.sub('c1')) IS NOT NULL AS ok;
+SELECT adapty.set_transaction('tx-thief', pg_temp.one('1000000123456780')) IS NOT NULL AS ok;
+SELECT adapty.set_transaction('tx-thief', pg_temp.sub('c9', '{"store_original_transaction_id": "c1"}')) IS NOT NULL AS ok;
 SELECT count(*) FROM pg_temp.events('tx-thief');
+SELECT adapty.has_access('tx-thief', 'premium'), (SELECT count(*) FROM adapty.transactions WHERE profile_id = pg_temp.profile('tx-thief'));
+DELETE FROM adapty.environment_settings;
 -- nobody's is claimed, with its chain, and is no second purchase
 SELECT adapty.set_transaction('tx-gone', pg_temp.sub('g1'), true) IS NOT NULL AS ok;
 SELECT adapty.set_transaction('tx-gone', pg_temp.sub('g2', '{"store_original_transaction_id": "g1", "purchased_at": "2024-02-15T10:30:00Z"}')) IS NOT NULL AS ok;
@@ -306,7 +309,7 @@ RESET adapty.test_clock_offset;
 -- ---- who may ----
 SELECT r.role, f.function, has_function_privilege(r.role, f.function, 'EXECUTE')
     FROM (VALUES ('adapty_server'), ('adapty_sdk'), ('adapty_analyst')) r(role),
-         (VALUES ('adapty.set_transaction(text, jsonb, boolean)'), ('adapty.set_transaction(uuid, jsonb, boolean)')) f(function)
+         (VALUES ('adapty.set_transaction(text, jsonb, boolean, timestamptz)'), ('adapty.set_transaction(uuid, jsonb, boolean, timestamptz)')) f(function)
     ORDER BY 1, 2;
 SELECT pg_temp.sub('s1') AS tx \gset
 SET ROLE adapty_server;
