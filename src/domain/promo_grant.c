@@ -38,7 +38,8 @@ promo_grant(const LockedProfile *profile, const char *access_level_id, GrantSour
 			const char *source_id, const Interval *duration, const char *actor, const char *reason)
 {
 	TimestampTz start = grant_change_moment(profile);
-	GrantChange change = {source, source_id, start, DT_NOEND, false, actor, reason};
+	GrantChange change = {.source = source, .source_id = source_id, .starts_at = start,
+		.expires_at = DT_NOEND, .actor = actor, .reason = reason};
 	GrantGroup	group;
 
 	access_level_check(access_level_id);
