@@ -28,6 +28,16 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_PROMO_CODE_NOT_VALID] = {"promo_code_not_valid", "PT400", 400},
 	[COND_PROMO_CODE_REDEEMED] = {"promo_code_already_redeemed", "PT409", 409},
 	[COND_SERIALIZATION_FAILURE] = {"serialization_failure", "40001", 500},
+	[COND_VALIDATION] = {"validation_error", "22023", 400},
+	[COND_PAYWALL_DOES_NOT_EXIST] = {"paywall_does_not_exist", "PT404", 404},
+	[COND_PLACEMENT_DOES_NOT_EXIST] = {"placement_does_not_exist", "PT404", 404},
+	[COND_VARIATION_DOES_NOT_EXIST] = {"variation_does_not_exist", "PT404", 404},
+	[COND_AB_TEST_DOES_NOT_EXIST] = {"ab_test_does_not_exist", "PT404", 404},
+	[COND_OFFER_DOES_NOT_EXIST] = {"offer_does_not_exist", "PT404", 404},
+	[COND_SEGMENT_DOES_NOT_EXIST] = {"segment_does_not_exist", "PT404", 404},
+	[COND_AB_TEST_STATE] = {"validation_error", "55000", 400},
+	[COND_IN_USE] = {"validation_error", "23503", 409},
+	[COND_EXISTS] = {"validation_error", "23505", 409},
 };
 
 /* The catalogue's row of a condition. */

@@ -27,6 +27,16 @@ typedef enum AdaptyCondition
 	COND_PROMO_CODE_NOT_VALID,	/* whatever is the matter with it: guessers are told nothing */
 	COND_PROMO_CODE_REDEEMED,
 	COND_SERIALIZATION_FAILURE,
+	COND_VALIDATION,			/* of the parts of the API that call it so */
+	COND_PAYWALL_DOES_NOT_EXIST,
+	COND_PLACEMENT_DOES_NOT_EXIST,
+	COND_VARIATION_DOES_NOT_EXIST,
+	COND_AB_TEST_DOES_NOT_EXIST,
+	COND_OFFER_DOES_NOT_EXIST,
+	COND_SEGMENT_DOES_NOT_EXIST,
+	COND_AB_TEST_STATE,			/* not in this state of a test */
+	COND_IN_USE,				/* by what the detail names */
+	COND_EXISTS,				/* something else has the name */
 	N_CONDITIONS
 } AdaptyCondition;
 

@@ -39,6 +39,9 @@ static const char *const table_names[N_TABLES] = {
 	[TABLE_IDENTITIES] = "identities",
 	[TABLE_ACCESS_GRANTS] = "access_grants",
 	[TABLE_EVENTS] = "events",
+	[TABLE_AB_TEST_ASSIGNMENTS] = "ab_test_assignments",
+	[TABLE_PAYWALL_REQUESTS] = "paywall_requests",
+	[TABLE_PAYWALL_VIEWS] = "paywall_views",
 };
 
 static const char *const index_names[N_INDEXES] = {
@@ -47,6 +50,8 @@ static const char *const index_names[N_INDEXES] = {
 	[INDEX_IDENTITIES_PKEY] = "identities_pkey",
 	[INDEX_ACCESS_GRANTS_PKEY] = "access_grants_pkey",
 	[INDEX_ACCESS_GRANTS_DUE] = "access_grants_due_idx",
+	[INDEX_AB_TEST_ASSIGNMENTS_PKEY] = "ab_test_assignments_pkey",
+	[INDEX_PAYWALL_REQUESTS_PKEY] = "paywall_requests_pkey",
 };
 
 typedef struct EnumNames

@@ -19,6 +19,7 @@
 #define MAX_RETENTION_HOURS (MAX_RETENTION_DAYS * 24)
 
 int			adapty_batch_size = 1000;
+int			adapty_cross_placement_stickiness = 90;
 char	   *adapty_databases = NULL;
 bool		adapty_direct_access = true;
 int			adapty_event_retention = 0;
@@ -60,6 +61,14 @@ guc_init(void)
 							&adapty_batch_size,
 							1000, 1, 100000,
 							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.cross_placement_stickiness",
+							"Number of days for which a user keeps the variation of a cross-placement test.",
+							"Counted from the first paywall that the user saw of it, also after the test was stopped.",
+							&adapty_cross_placement_stickiness,
+							90, 0, 90,
+							PGC_SUSET, 0,
 							NULL, NULL, NULL);
 
 	DefineCustomStringVariable("adapty.databases",

@@ -197,3 +197,40 @@ field_object(const JsonFields *fields, const char *field, bool required, JsonFie
 	}
 	field_error(fields, field, jsonb_value_text(json), "The value must be an object.");
 }
+
+/* See json_fields.h. */
+JsonbValue *
+json_array(Jsonb *array, const char *name, int *n)
+{
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	JsonbValue *elements;
+
+	if (!JB_ROOT_IS_ARRAY(array) || JB_ROOT_IS_SCALAR(array))
+		ereport(ERROR,
+				(condition_errcode(COND_BASE_ERROR),
+				 errmsg("%s must be an array", name),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, name)));
+	*n = 0;
+	elements = palloc(sizeof(JsonbValue) * (JB_ROOT_COUNT(array) + 1));
+	it = JsonbIteratorInit(&array->root);
+	(void) JsonbIteratorNext(&it, &value, true);
+	while ((token = JsonbIteratorNext(&it, &value, true)) == WJB_ELEM)
+		elements[(*n)++] = value;
+	return elements;
+}
+
+/* See json_fields.h. */
+void
+json_element_object(JsonbValue *element, const char *name, int index, const char *detail, JsonFields *fields)
+{
+	if (element->type != jbvBinary || !JsonContainerIsObject(element->val.binary.data))
+		ereport(ERROR,
+				(condition_errcode(COND_BASE_ERROR),
+				 errmsg("invalid element %d of \"%s\"", index + 1, name),
+				 errdetail("%s", detail),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, name)));
+	fields->object = JsonbValueToJsonb(element);
+	fields->prefix = psprintf("%s[%d].", name, index);
+}

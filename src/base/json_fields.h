@@ -51,4 +51,12 @@ extern Numeric field_number(const JsonFields *fields, const char *field, bool re
 extern bool field_object(const JsonFields *fields, const char *field, bool required,
 						 JsonFields *value);
 
+/*
+ * The elements of an argument that must be an array: ERROR (22023) naming it if it is not.  Of an
+ * element that must be an object: its fields, and ERROR with the detail if it is none; index from 0.
+ */
+extern JsonbValue *json_array(Jsonb *array, const char *name, int *n);
+extern void json_element_object(JsonbValue *element, const char *name, int index, const char *detail,
+								JsonFields *fields);
+
 #endif							/* ADAPTY_JSON_FIELDS_H */

@@ -27,6 +27,15 @@ SELECT adapty.grant_access_level('user' || n, 'sports', is_lifetime => true) FRO
 SELECT adapty.grant_access_level('user' || n, 'premium', starts_at => now() + interval '1 day', duration => '7 days') FROM generate_series(151, 160) n;
 SELECT adapty.grant_access_level('user' || n, 'premium', expires_at => clock_timestamp() + interval '500 ms') FROM generate_series(161, 200) n;
 SELECT adapty.revoke_access_level('user1', 'premium');
+-- targeting: paywalls, a placement, a running test and who is in it
+SELECT adapty.define_product('Monthly', 'premium', 'monthly', '[{"store": "app_store", "store_product_id": "m"}]');
+SELECT adapty.define_offer('Monthly', 'Spring', store_offer_ids => '{"app_store": "spring"}');
+SELECT adapty.define_paywall(p, '[{"product": "Monthly", "offer": "Spring"}]', '[{"locale": "en", "data": "{}"}]') FROM unnest(ARRAY['A', 'B']) p;
+SELECT adapty.define_placement('home', paywall => 'A');
+SELECT adapty.define_ab_test('Test', '{home}', '[{"paywall": "A"}, {"paywall": "B"}]');
+SELECT adapty.start_ab_test('Test');
+SELECT count(adapty.get_paywall('user' || n, 'home')) FROM generate_series(1, 50) n;
+SELECT adapty.modify_ab_test('Test');
 -- an event of a month that has no partition: it goes to the default one
 SET session_replication_role = replica;
 INSERT INTO adapty.events (event_datetime, recorded_at, event_type, event_id, profile_id, is_active, was_active)
