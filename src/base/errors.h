@@ -26,6 +26,14 @@ typedef enum AdaptyCondition
 	COND_PROMO_DOES_NOT_EXIST,
 	COND_PROMO_CODE_NOT_VALID,	/* whatever is the matter with it: guessers are told nothing */
 	COND_PROMO_CODE_REDEEMED,
+	COND_INSUFFICIENT_BALANCE,
+	COND_UNKNOWN_CURRENCY,
+	COND_DUPLICATE_CURRENCY,
+	COND_AMOUNT_ZERO,
+	COND_BALANCE_OVERFLOW,
+	COND_EMPTY_ITEMS,
+	COND_CURRENCY_REQUEST,		/* a request of a shape that is not allowed */
+	COND_INVALID_CURSOR,
 	COND_SERIALIZATION_FAILURE,
 	COND_VALIDATION,			/* of the parts of the API that call it so */
 	COND_PAYWALL_DOES_NOT_EXIST,

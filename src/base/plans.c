@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -99,6 +100,29 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 	if (result != plan->expected)
 		elog(ERROR, "\"%s\" returned %s", plan->name, SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/* See plans.h. */
+Datum
+plan_return_rows(FunctionCallInfo fcinfo, SavedPlan *plan, Datum *values)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	ApiScope	scope;
+	uint64		n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	scope_enter(&scope);
+	n = plan_execute(plan, values, NULL, true);
+	for (uint64 i = 0; i < n; i++)
+	{
+		Datum	   *columns = palloc(sizeof(Datum) * SPI_tuptable->tupdesc->natts);
+		bool	   *nulls = palloc(sizeof(bool) * SPI_tuptable->tupdesc->natts);
+
+		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, columns, nulls);
+		tuplestore_putvalues(result->setResult, result->setDesc, columns, nulls);
+	}
+	scope_leave(&scope);
+	return (Datum) 0;
 }
 
 /* See plans.h. */

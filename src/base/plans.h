@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "executor/spi.h"
+#include "fmgr.h"
 
 #define PLAN_MAX_ARGS 40
 
@@ -56,6 +57,9 @@ extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bo
 
 /* Opens a cursor on a plan without arguments; for SPI_cursor_fetch(). */
 extern Portal plan_open_cursor(SavedPlan *plan);
+
+/* Returns a plan's rows as the function's set; the columns must be those of its row type. */
+extern Datum plan_return_rows(FunctionCallInfo fcinfo, SavedPlan *plan, Datum *values);
 
 /*
  * A column of a result row by number from 1, copied to the scope's caller context; *isnull set.

@@ -173,6 +173,9 @@ static SavedPlan build_export = {
 	ROWS_JSON("paywall_views", "paywall_views", "t.viewed_at, t.variation_id") ","
 	ROWS_JSON("events", "events", "t.recorded_at, t.event_id") ","
 	ROWS_JSON("promo_code_redemptions", "promo_code_redemptions", "t.redeemed_at, t.code") ","
+	ROWS_JSON("virtual_currency_balances", "virtual_currency_balances", "t.currency_code") ","
+	ROWS_JSON("virtual_currency_transactions", "virtual_currency_transactions",
+			  "t.transaction_id, t.currency_code") ","
 	ROWS_JSON("idempotency_keys", "idempotency_keys", "t.created_at, t.idempotency_key") ")"
 	" FROM adapty.profiles p WHERE p.profile_id = $1",
 	SPI_OK_SELECT, 1, {UUIDOID}, NULL, InvalidOid

@@ -14,6 +14,7 @@
 
 #include "base/jsonb_build.h"
 #include "base/plans.h"
+#include "domain/currency_grant.h"
 #include "domain/event.h"
 #include "domain/purchase_event.h"
 
@@ -126,6 +127,7 @@ purchase_events_write(const PurchaseEventSource *source, const ChainEvent *event
 		rows[i].properties = properties;
 	}
 	event_write(rows, n);
+	currency_purchase_events(source, events, n);
 }
 
 /* See purchase_event.h. */

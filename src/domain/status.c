@@ -369,29 +369,6 @@ access_level_form(const GrantGroup *group, TimestampTz profile_now)
 
 /* ---- the other readers ---- */
 
-/* Returns a plan's rows as the function's set; the columns must be those of its row type. */
-static Datum
-return_rows(FunctionCallInfo fcinfo, SavedPlan *plan, Datum *args)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	ApiScope	scope;
-	uint64		n;
-
-	InitMaterializedSRF(fcinfo, 0);
-	scope_enter(&scope);
-	n = plan_execute(plan, args, NULL, true);
-	for (uint64 i = 0; i < n; i++)
-	{
-		Datum	   *values = palloc(sizeof(Datum) * SPI_tuptable->tupdesc->natts);
-		bool	   *nulls = palloc(sizeof(bool) * SPI_tuptable->tupdesc->natts);
-
-		heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	scope_leave(&scope);
-	return (Datum) 0;
-}
-
 /* adapty.access_levels(user) */
 static Datum
 access_levels(FunctionCallInfo fcinfo, UserRef user)
@@ -400,7 +377,7 @@ access_levels(FunctionCallInfo fcinfo, UserRef user)
 	Datum		arg = UUIDPGetDatum(&profile_id);
 
 	user_resolve(&user, &profile_id);
-	return return_rows(fcinfo, &select_access_levels, &arg);
+	return plan_return_rows(fcinfo, &select_access_levels, &arg);
 }
 
 FUNCTION_BY_USER(access_levels);
@@ -417,7 +394,7 @@ explain_access(FunctionCallInfo fcinfo, UserRef user)
 	args[0] = UUIDPGetDatum(&profile_id);
 	args[1] = CStringGetTextDatum(level);
 	args[2] = TimestampTzGetDatum(clock_read_now());
-	return return_rows(fcinfo, &explain_level, args);
+	return plan_return_rows(fcinfo, &explain_level, args);
 }
 
 FUNCTION_BY_USER(explain_access);

@@ -19,9 +19,11 @@ WHERE pronamespace = 'adapty'::regnamespace AND proname NOT LIKE '\_%' AND obj_d
 SELECT c.oid::regclass AS without_comment FROM pg_class c
 WHERE relnamespace = 'adapty'::regnamespace AND relkind IN ('r', 'p', 'v') AND relname !~ '^events_[0-9]' AND obj_description(c.oid, 'pg_class') IS NULL ORDER BY 1;
 -- what each role may call
-SELECT r AS role, string_agg(DISTINCT proname, ' ' ORDER BY proname) AS functions
+\pset format unaligned
+SELECT DISTINCT r AS role, proname AS function
 FROM pg_proc p, unnest(ARRAY['adapty_sdk', 'adapty_analyst']) r
-WHERE pronamespace = 'adapty'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE') GROUP BY r ORDER BY r;
+WHERE pronamespace = 'adapty'::regnamespace AND has_function_privilege(r, p.oid, 'EXECUTE') ORDER BY 1, 2;
+\pset format aligned
 
 -- the server
 SET ROLE adapty_server;
