@@ -92,3 +92,12 @@ COMMENT ON FUNCTION adapty.subscription_transitions() IS
     'The state machine of subscriptions: every state and input that does something, the state after it and the events it makes. What is not there changes nothing.';
 REVOKE ALL ON FUNCTION adapty.subscription_transitions() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.subscription_transitions() TO adapty_server, adapty_analyst;
+
+CREATE OR REPLACE FUNCTION adapty.subscription_lifecycle(profile_id uuid, store text, store_original_transaction_id text)
+    RETURNS text
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'adapty_subscription_lifecycle';
+COMMENT ON FUNCTION adapty.subscription_lifecycle(uuid, text, text) IS
+    'The state of one subscription in the state machine, by the clock: see subscription_transitions(). Null if there is no such subscription.';
+REVOKE ALL ON FUNCTION adapty.subscription_lifecycle(uuid, text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.subscription_lifecycle(uuid, text, text) TO adapty_server;

@@ -30,7 +30,7 @@ add_input(InputList *list, LifecycleInput input, TimestampTz at)
 
 /*
  * When a change of the renewal or a pause was made: as the report says, unless it says what was
- * known before; else now.
+ * known before; else when it was noticed.
  */
 static TimestampTz
 switched_at(const ChainReport *report)
@@ -40,7 +40,7 @@ switched_at(const ChainReport *report)
 	if (HAS_TIME(t->renew_status_changed_at) &&
 		!(report->known != NULL && report->known->renew_status_changed_at == t->renew_status_changed_at))
 		return t->renew_status_changed_at;
-	return report->now;
+	return report->noticed_at;
 }
 
 /* The transaction is new: what kind of purchase is it? */
@@ -91,7 +91,7 @@ add_billing(InputList *list)
 	if (!HAS_TIME(t->billing_issue_detected_at))
 	{
 		if (had_issue)
-			add_input(list, INPUT_RECOVERED, report->now);
+			add_input(list, INPUT_RECOVERED, report->noticed_at);
 		return;
 	}
 	if (report->known == NULL && before != NULL &&
@@ -112,7 +112,7 @@ add_changes(InputList *list)
 	const ChainTransaction *known = report->known;
 
 	if (known->is_trial && !t->is_trial)
-		add_input(list, INPUT_PAID, report->now);
+		add_input(list, INPUT_PAID, report->noticed_at);
 	else if (t->expires_at > known->expires_at && !HAS_TIME(known->billing_issue_detected_at))
 		add_input(list, INPUT_DEFER, switched_at(report));
 	if (known->renew_status && !t->renew_status)

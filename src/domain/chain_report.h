@@ -17,7 +17,7 @@ typedef struct ChainReport
 	const ChainTransaction *newest; /* the chain's newest before; NULL if the chain is new */
 	bool		is_newest;		/* the transaction is the newest now */
 	bool		is_other_product;	/* than the chain's newest had before */
-	TimestampTz now;			/* by the profile's clock */
+	TimestampTz noticed_at;		/* when what the report does not date was so: its own date, or now */
 } ChainReport;
 
 typedef struct DatedInput

@@ -283,6 +283,8 @@ lifecycle_state(const ChainTransaction *t, int64 retry_period, TimestampTz now)
 
 	if (HAS_TIME(t->refunded_at) && is_over)
 		return LIFE_REFUNDED;
+	if (t->is_upgraded && is_over)
+		return t->is_trial ? LIFE_TRIAL_EXPIRED : LIFE_EXPIRED;
 	if (HAS_TIME(t->paused_at) && t->renew_status)
 		return LIFE_PAUSED;
 	if (!is_over && chain_has_grace(t))

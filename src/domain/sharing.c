@@ -349,6 +349,60 @@ put_interval(const LockedProfile *profile, const PurchaseAccess *access, const c
 }
 
 /* See sharing.h. */
+bool
+purchase_gave_others(const LockedProfile *profile, GrantSource source, const char *source_id,
+					 const char *access_level_id)
+{
+	GrantGroup	grants = load_source(profile, source, source_id);
+
+	for (int i = 0; i < grants.n; i++)
+		if (access_level_id == NULL || strcmp(grants.grants[i].access_level_id, access_level_id) != 0)
+			return true;
+	return false;
+}
+
+/* When a purchase stopped, or stops, to give a level that it does not give now. */
+static TimestampTz
+former_end(const PurchaseAccess *access, const char *access_level_id)
+{
+	for (int i = 0; i < access->n_former; i++)
+		if (strcmp(access->former[i].access_level_id, access_level_id) == 0)
+			return access->former[i].expires_at;
+	return access->changed_at;
+}
+
+/* Ends the levels that a purchase gave before, and gives what it still gives of them. */
+static void
+put_former_levels(const LockedProfile *profile, const GrantGroup *grants, const PurchaseAccess *access,
+				  bool is_entitled, const char *actor, const char *reason)
+{
+	TimestampTz now = profile->profile_now;
+
+	for (int i = 0; i < grants->n; i++)
+	{
+		const AccessGrant *grant = &grants->grants[i];
+		TimestampTz end = is_entitled ? former_end(access, grant->access_level_id) : Min(now, grant->expires_at);
+
+		if (access->access_level_id != NULL && strcmp(grant->access_level_id, access->access_level_id) == 0)
+			continue;
+		end = Max(end, grant->starts_at);
+		if (grant->expires_at > end || (end > now && grant->expires_at != end))
+			put_interval(profile, access, grant->access_level_id, grant->starts_at, end, true, actor, reason);
+	}
+	for (int i = 0; is_entitled && i < access->n_former; i++)
+	{
+		bool		is_there = false;
+
+		for (int j = 0; j < grants->n; j++)
+			is_there = is_there ||
+				strcmp(grants->grants[j].access_level_id, access->former[i].access_level_id) == 0;
+		if (!is_there && access->former[i].expires_at > now)
+			put_interval(profile, access, access->former[i].access_level_id, access->starts_at,
+						 access->former[i].expires_at, true, actor, reason);
+	}
+}
+
+/* See sharing.h. */
 void
 purchase_access_put(const LockedProfile *profile, const PurchaseAccess *access, bool is_entitled,
 					const char *actor, const char *reason)
@@ -361,19 +415,15 @@ purchase_access_put(const LockedProfile *profile, const PurchaseAccess *access, 
 	bool		is_so = !is_entitled;
 	bool		is_running = false;
 
+	put_former_levels(profile, &grants, access, is_entitled, actor, reason);
+	if (access->access_level_id == NULL)
+		return;
 	for (int i = 0; i < grants.n; i++)
 	{
 		const AccessGrant *grant = &grants.grants[i];
 
-		if (access->access_level_id == NULL || strcmp(grant->access_level_id, access->access_level_id) != 0)
-		{
-			TimestampTz end = is_entitled ? Max(access->changed_at, grant->starts_at) : now;
-
-			if (grant->expires_at > end)
-				put_interval(profile, access, grant->access_level_id, grant->starts_at, end, true, actor,
-							 reason);
+		if (strcmp(grant->access_level_id, access->access_level_id) != 0)
 			continue;
-		}
 		is_running = grant->starts_at <= now && now < grant->expires_at;
 		if (!is_entitled)
 			is_so = grant->expires_at <= now;
@@ -381,7 +431,7 @@ purchase_access_put(const LockedProfile *profile, const PurchaseAccess *access, 
 			is_so = grant->starts_at == starts_at && grant->expires_at == Max(starts_at, expires_at) &&
 				(grant->revoked_at != DT_NOBEGIN) == revoked && !access->facts_changed;
 	}
-	if (access->access_level_id == NULL || is_so)
+	if (is_so)
 		return;
 	if (is_entitled && access->is_swap && is_running)
 		put_interval(profile, access, access->access_level_id, starts_at,

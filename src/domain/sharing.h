@@ -7,8 +7,7 @@
 
 #include "postgres.h"
 
-#include "domain/grant.h"
-#include "domain/transaction_report.h"
+#include "domain/subscription.h"
 #include "utils/uuid.h"
 
 /* What a purchase gives, for its parent and for who inherits. */
@@ -19,7 +18,9 @@ typedef struct PurchaseAccess
 	const char *access_level_id;	/* NULL: gives none */
 	TimestampTz starts_at;
 	TimestampTz expires_at;
-	TimestampTz changed_at;		/* when a purchase of another level took its place: its end there */
+	TimestampTz changed_at;		/* end of levels that are not among the former ones */
+	int			n_former;
+	FormerLevel *former;
 	bool		revoked;
 	bool		facts_changed;	/* the interval may be the same, but not renewal, issue or grace */
 	bool		is_swap;		/* another product took the old one's place: end and begin anew */
@@ -65,7 +66,11 @@ extern bool sharing_decide(const TransactionReport *t, PurchasePeople *people,
 extern void purchase_access_put(const LockedProfile *profile, const PurchaseAccess *access,
 								bool is_entitled, const char *actor, const char *reason);
 
-/* The same for all who inherit; those that are not among the locked are locked. */
+/* Did a purchase give a profile other levels than this one? */
+extern bool purchase_gave_others(const LockedProfile *profile, GrantSource source,
+								 const char *source_id, const char *access_level_id);
+
+/* purchase_access_put() for all who inherit; those that are not among the locked are locked. */
 extern void sharing_put(const PurchasePeople *people, const LockedProfile *parent,
 						const LockedProfile *locked, int n_locked, const PurchaseAccess *access,
 						const char *actor, const char *reason);

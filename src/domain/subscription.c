@@ -10,13 +10,17 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/clock.h"
 #include "base/plans.h"
 #include "domain/environment.h"
 #include "domain/purchase_event.h"
 #include "domain/subscription.h"
+
+PG_FUNCTION_INFO_V1(adapty_subscription_lifecycle);
 
 #define CHAIN_KEY(alias) \
 	alias ".profile_id OPERATOR(pg_catalog.=) $1 AND " alias ".store OPERATOR(pg_catalog.=) $2 " \
@@ -84,6 +88,33 @@ static SavedPlan update_plan = {
 	.expected = SPI_OK_UPDATE,
 	.nargs = N_STORE_ARGS,
 	.argtypes = STORE_ARGTYPES,
+};
+
+/* A transaction gives its level until its own end or the next purchase of the chain. */
+static SavedPlan former_plan = {
+	.name = "former levels of a chain",
+	.sql = "SELECT p.access_level_id::text, pg_catalog.max(LEAST(t.next_at, t.refunded_at, t.paused_at, "
+	"    GREATEST(t.expires_at, CASE WHEN t.billing_issue_detected_at IS NOT NULL "
+	"        THEN t.grace_period_expires_at END))) "
+	"FROM (SELECT t.*, pg_catalog.lead(t.purchased_at) OVER (ORDER BY t.purchased_at, t.expires_at, "
+	"        t.store_transaction_id COLLATE \"C\") AS next_at "
+	"    FROM adapty.transactions t WHERE " CHAIN_KEY("t") " "
+	"    AND t.purchase_type OPERATOR(pg_catalog.=) 'subscription'::adapty.purchase_type) t "
+	"JOIN adapty.products p ON p.product_id OPERATOR(pg_catalog.=) t.product_id "
+	"    AND p.access_level_id IS NOT NULL "
+	"WHERE p.access_level_id IS DISTINCT FROM $4 AND t.next_at IS NOT NULL GROUP BY 1",
+	.expected = SPI_OK_SELECT,
+	.nargs = 4,
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TEXTOID},
+};
+
+static SavedPlan test_clock_plan = {
+	.name = "test clock of a profile",
+	.sql = "SELECT COALESCE(p.test_clock_offset, 0) FROM adapty.profiles p "
+	"WHERE p.profile_id OPERATOR(pg_catalog.=) $1",
+	.expected = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {UUIDOID},
 };
 
 static SavedPlan announced_plan = {
@@ -348,6 +379,24 @@ chain_claim(const pg_uuid_t *profile_id, const char *store,
 	(void) plan_execute(&claim_timers_plan, values, NULL, false);
 }
 
+/* See subscription.h. */
+int
+chain_former_levels(const Chain *chain, const char *access_level_id, FormerLevel **former)
+{
+	Datum		values[4] = {UUIDPGetDatum(&chain->profile_id), CStringGetTextDatum(chain->store),
+		CStringGetTextDatum(chain->store_original_transaction_id),
+	access_level_id == NULL ? (Datum) 0 : CStringGetTextDatum(access_level_id)};
+	int			n = (int) plan_execute(&former_plan, values, access_level_id == NULL ? "   n" : NULL, false);
+
+	*former = palloc(sizeof(FormerLevel) * (n + 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*former)[i].access_level_id = row_text(i, 1);
+		(*former)[i].expires_at = row_time(i, 2);
+	}
+	return n;
+}
+
 /* The state of a transaction; the retry period is looked up only where it matters. */
 static LifecycleState
 transaction_state(const TransactionReport *t, TimestampTz now)
@@ -491,4 +540,31 @@ subscription_lapsed(const LockedProfile *profile, const AccessGrant *grant, Time
 		chain_access_end(&chain.newest.times) <= at)
 		chain_announce_end(profile, &chain, NULL, true);
 	subscription_refresh_profile(profile);
+}
+
+/*
+ * adapty.subscription_lifecycle(profile_id, store, store_original_transaction_id): the state of one
+ * chain in the state machine, by the clock; null if there is no such chain.
+ */
+Datum
+adapty_subscription_lifecycle(PG_FUNCTION_ARGS)
+{
+	pg_uuid_t  *profile_id = PG_GETARG_UUID_P(0);
+	Datum		key[1] = {UUIDPGetDatum(profile_id)};
+	TimestampTz now = clock_read_now();
+	ApiScope	scope;
+	Chain		chain;
+	const char *name = NULL;
+
+	scope_enter(&scope);
+	if (plan_execute(&test_clock_plan, key, NULL, true) > 0)
+		now += DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										   &(bool) {false}));
+	if (chain_load(profile_id, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+				   text_to_cstring(PG_GETARG_TEXT_PP(2)), &chain))
+		name = lifecycle_state_name(chain_state(&chain, now));
+	scope_leave(&scope);
+	if (name == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(name));
 }

@@ -39,6 +39,13 @@ typedef struct Chain
 	TimestampTz expiry_announced_at;
 } Chain;
 
+/* Until when a purchase gave another level than it gives now. */
+typedef struct FormerLevel
+{
+	const char *access_level_id;
+	TimestampTz expires_at;
+} FormerLevel;
+
 /* The columns of subscriptions that chain_read_row() takes, of alias s. */
 #define N_CHAIN_COLUMNS 25
 #define CHAIN_COLUMNS \
@@ -77,6 +84,10 @@ extern bool chain_store(Chain *chain);
 /* Makes nobody's chain that of a profile: subscriptions and timers. */
 extern void chain_claim(const pg_uuid_t *profile_id, const char *store,
 						const char *store_original_transaction_id);
+
+/* Until when the chain's transactions gave other levels than this one (NULL: all); how many. */
+extern int	chain_former_levels(const Chain *chain, const char *access_level_id,
+								FormerLevel **former);
 
 /* The state of a chain's newest transaction at a moment. */
 extern LifecycleState chain_state(const Chain *chain, TimestampTz now);

@@ -158,7 +158,10 @@ timers_next_due(void)
 	return next;
 }
 
-/* Writes a synthetic event, if what it tells of goes on: a trial that is one still, a subscription. */
+/*
+ * Writes a synthetic event, if what it tells of went on at its moment: a trial that is one still, a
+ * subscription.  The scheduler may be late.
+ */
 static void
 write_active(const LockedProfile *profile, const Chain *chain, bool is_trial, TimestampTz at)
 {
@@ -169,7 +172,7 @@ write_active(const LockedProfile *profile, const Chain *chain, bool is_trial, Ti
 	};
 	ChainEvent	event = {is_trial ? EVENT_TRIAL_ACTIVE : EVENT_SUBSCRIPTION_ACTIVE, at};
 
-	if (chain_access_end(&chain->newest.times) <= profile->profile_now ||
+	if (chain_access_end(&chain->newest.times) <= at ||
 		(is_trial && !chain->newest.times.is_trial))
 		return;
 	purchase_events_write(&source, &event, 1);

@@ -234,11 +234,11 @@ run_lifecycle(Recording *r, bool is_newest)
 		.newest = r->before.exists ? &r->before.newest.times : NULL,
 		.is_newest = is_newest,
 		.is_other_product = r->before.exists && is_other_product(r),
-		.now = r->parent.profile_now,
+		.noticed_at = HAS_TIME(r->report->reported_at) ? r->report->reported_at : r->parent.profile_now,
 	};
 	DatedInput	inputs[MAX_REPORT_INPUTS];
 	int			n = chain_report_inputs(&report, inputs);
-	LifecycleState state = r->before.exists ? chain_state(&r->before, report.now) : LIFE_NONE;
+	LifecycleState state = r->before.exists ? chain_state(&r->before, r->parent.profile_now) : LIFE_NONE;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -251,7 +251,8 @@ run_lifecycle(Recording *r, bool is_newest)
 				chain_set_active_timer(&r->parent, &r->chain, cell.events[e] == EVENT_TRIAL_STARTED,
 									   inputs[i].at);
 		}
-		if (inputs[i].input == INPUT_RENEW_OFF)
+		/* a time that the store gives is the chain's already */
+		if (inputs[i].input == INPUT_RENEW_OFF && !HAS_TIME(r->t->times.renew_status_changed_at))
 			r->chain.renewal_cancelled_at = inputs[i].at;
 		if (inputs[i].input == INPUT_CHANGE_NOW)
 			r->is_swap = true;
@@ -440,6 +441,11 @@ record_subscription(Recording *r)
 	access.revoked = HAS_TIME(chain->newest.times.refunded_at);
 	access.facts_changed = chain_facts_changed(&r->before, chain);
 	access.is_swap = r->is_swap;
+	/* only a chain of several products may have given another level */
+	if (r->before.exists && !is_nobody(&r->parent.profile_id) &&
+		(is_other_product(r) || purchase_gave_others(&r->parent, access.source, access.source_id,
+													 access.access_level_id)))
+		access.n_former = chain_former_levels(chain, access.access_level_id, &access.former);
 	access.facts = chain_facts(chain, chain_state(chain, r->parent.profile_now));
 	has_grant = give_access(r, &access);
 	if (changed)

@@ -246,8 +246,11 @@ keep_refund(TransactionReport *merged, const TransactionReport *known, const Tra
 	if (!HAS_TIME(refunded->times.refunded_at))
 		return;
 	merged->times.refunded_at = Max(refunded->times.refunded_at, merged->times.purchased_at);
-	merged->cancellation_reason = refunded->cancellation_reason != NULL ?
-		refunded->cancellation_reason : "refund";
+	/* if both know of it, the reason is that of the renewal */
+	if (!HAS_TIME(known->times.refunded_at) || !HAS_TIME(report->times.refunded_at))
+		merged->cancellation_reason = refunded->cancellation_reason;
+	if (merged->cancellation_reason == NULL)
+		merged->cancellation_reason = "refund";
 }
 
 /* The renewal and the end of the period as the one of two reports has it that knows more of them. */
