@@ -33,7 +33,7 @@ GRANT SELECT ON adapty.transactions, adapty.subscriptions TO adapty_analyst;
 GRANT SELECT (profile_id, starts_at, expires_at, next_transition_at, granted_at, updated_at, revoked_at,
     source, state, access_level_id, source_id)
     ON adapty.access_grants TO adapty_analyst;
-GRANT SELECT (event_datetime, recorded_at, starts_at, expires_at, previous_expires_at, event_type, source,
+GRANT SELECT (event_datetime, recorded_at, starts_at, expires_at, previous_expires_at, xact_number, event_type, source,
     event_id, profile_id, was_active, is_active, access_level_id, source_id, event_properties)
     ON adapty.events TO adapty_analyst;
 

@@ -19,10 +19,11 @@
 #include "base/errors.h"
 #include "base/plans.h"
 #include "domain/event.h"
+#include "domain/event_number.h"
 #include "domain/event_partition.h"
 #include "domain/identity.h"
 
-#define EVENT_NATTS 16
+#define EVENT_NATTS 17
 
 PG_FUNCTION_INFO_V1(adapty_events_append_only);
 
@@ -34,6 +35,7 @@ typedef enum EventColumn
 	COLUMN_STARTS_AT,
 	COLUMN_EXPIRES_AT,
 	COLUMN_PREVIOUS_EXPIRES_AT,
+	COLUMN_XACT_NUMBER,
 	COLUMN_EVENT_TYPE,
 	COLUMN_SOURCE,
 	COLUMN_EVENT_ID,
@@ -50,12 +52,13 @@ typedef enum EventColumn
 static SavedPlan insert_event = {
 	"insert event",
 	"INSERT INTO adapty.events (event_datetime, recorded_at, starts_at, expires_at, previous_expires_at,"
+	" xact_number,"
 	" event_type, source, event_id, profile_id, was_active, is_active, access_level_id, source_id,"
 	" actor, reason, event_properties)"
-	" VALUES ($1, $2, $3, $4, $5, $6::adapty.event_type, $7::adapty.grant_source, $8, $9, $10, $11,"
-	" $12, $13, $14, $15, $16)",
+	" VALUES ($1, $2, $3, $4, $5, $6, $7::adapty.event_type, $8::adapty.grant_source, $9, $10, $11,"
+	" $12, $13, $14, $15, $16, $17)",
 	SPI_OK_INSERT, EVENT_NATTS,
-	{TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, TEXTOID,
+	{TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
 		UUIDOID, UUIDOID, BOOLOID, BOOLOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID},
 	NULL, InvalidOid
 };
@@ -70,7 +73,7 @@ text_or_null(const char *string, bool *isnull)
 
 /* A row as column values; the two enum columns by OID. */
 static void
-event_form(const EventRow *row, TimestampTz recorded_at, Datum *values, bool *nulls)
+event_form(const EventRow *row, TimestampTz recorded_at, int64 xact_number, Datum *values, bool *nulls)
 {
 	pg_uuid_t  *event_id = palloc(sizeof(pg_uuid_t));
 
@@ -81,6 +84,7 @@ event_form(const EventRow *row, TimestampTz recorded_at, Datum *values, bool *nu
 	values[COLUMN_STARTS_AT] = TimestampTzGetDatum(row->starts_at);
 	values[COLUMN_EXPIRES_AT] = TimestampTzGetDatum(row->expires_at);
 	values[COLUMN_PREVIOUS_EXPIRES_AT] = TimestampTzGetDatum(row->previous_expires_at);
+	values[COLUMN_XACT_NUMBER] = Int64GetDatum(xact_number);
 	values[COLUMN_EVENT_TYPE] = enum_datum(ENUM_EVENT_TYPE, row->type);
 	values[COLUMN_SOURCE] = row->has_source ? enum_datum(ENUM_GRANT_SOURCE, row->source) : (Datum) 0;
 	values[COLUMN_EVENT_ID] = UUIDPGetDatum(event_id);
@@ -124,9 +128,11 @@ event_write(const EventRow *rows, int n)
 	bool	   *nulls;
 	int			order = 0;
 	int			latest = 0;
+	int64		xact_number;
 
 	if (n == 0)
 		return;
+	xact_number = event_number();
 	context = AllocSetContextCreate(CurrentMemoryContext, "adapty events", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	values = palloc(sizeof(Datum) * n * EVENT_NATTS);
@@ -139,7 +145,7 @@ event_write(const EventRow *rows, int n)
 		else
 			order = 0;
 		latest = Max(latest, order);
-		event_form(&rows[i], recorded_at + order, values + i * EVENT_NATTS, nulls + i * EVENT_NATTS);
+		event_form(&rows[i], recorded_at + order, xact_number, values + i * EVENT_NATTS, nulls + i * EVENT_NATTS);
 	}
 	if (!direct_insert_events(old, recorded_at, recorded_at + latest, values, nulls, n, EVENT_NATTS))
 	{

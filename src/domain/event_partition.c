@@ -134,6 +134,7 @@ create_partition(const char *name, TimestampTz from, TimestampTz to, bool move_r
 	/* Made apart and attached, which asks less of the parent than PARTITION OF does. */
 	run_utility(psprintf("CREATE TABLE adapty.%s (LIKE adapty.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)", name));
 	run_utility(psprintf("ALTER TABLE adapty.%s ADD PRIMARY KEY (profile_id, recorded_at, event_id)", name));
+	run_utility(psprintf("CREATE INDEX %s_feed_idx ON adapty.%s (xact_number, recorded_at)", name, name));
 	if (move_rows)
 		delete_events(NULL, NULL,
 					  psprintf("WITH moved AS (DELETE FROM ONLY adapty.events_default"

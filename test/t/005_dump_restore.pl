@@ -65,6 +65,16 @@ SELECT string_agg(line, chr(10) ORDER BY line) FROM (
     SELECT tgrelid::regclass || ' ' || tgname || ' ' || tgenabled::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid WHERE relnamespace = 'adapty'::regnamespace AND NOT tgisinternal) AS all_lines
 SQL
 
+# A consumer that is half through, and numbers that the targets' transactions do not reach.
+$source->safe_psql('app', <<'SQL');
+SELECT adapty.define_event_consumer('half', from_start => true);
+SELECT adapty.acknowledge_events('half', (SELECT cursor FROM adapty.read_events('half', 10) OFFSET 9));
+SET session_replication_role = replica;
+INSERT INTO adapty.events (event_datetime, event_type, event_id, profile_id, xact_number)
+SELECT now(), 'access_level_updated', gen_random_uuid(), profile_id, 5000000000 FROM adapty.profiles LIMIT 1;
+SQL
+my $unread = $source->safe_psql('app', 'SELECT count(*) - 10 FROM adapty.events');
+
 # A stable picture: nothing falls due while the dumps are made and restored.
 my $expected = $source->safe_psql('app', $contents);
 my $expected_definitions = $source->safe_psql('app', $definitions);
@@ -107,11 +117,17 @@ for my $way ('pg_restore', 'psql', 'parallel')
 	is( $target->safe_psql('app', "SELECT string_agg(adapty.has_access('user' || n, 'premium')::text, ' ' ORDER BY n) FROM unnest(ARRAY[1, 2, 155, 170]) n"),
 		'false true false false', "$way: access as before");
 
+	is($target->safe_psql('app', "SELECT count(*) FROM adapty.read_events('half', 100000)"), $unread, "$way: the consumer goes on where it was");
+	my $cursor = $target->safe_psql('app', 'SELECT adapty.event_cursor()');
+	is($target->safe_psql('app', "SELECT count(*) FROM adapty.event_feed('$cursor')"), '0', "$way: what was restored is the past");
+
 	# behaviour
 	my $events = $target->safe_psql('app', 'SELECT count(*) FROM adapty.events');
 	$target->safe_psql('app', "SELECT adapty.grant_access_level('user170', 'premium', expires_at => clock_timestamp() + interval '1 s')");
 	ok($target->poll_query_until('app', "SELECT count(*) = $events + 2 FROM adapty.events"), "$way: a lapse still happens");
 	is(stat_of($target, 'processed', 'app'), '1', "$way: by the scheduler");
+	is($target->safe_psql('app', "SELECT count(*) FROM adapty.event_feed('$cursor')"), '2', "$way: new events come after those that were restored");
+	is($target->safe_psql('app', "SELECT count(*) FROM adapty.read_events('half', 100000)"), $unread + 2, "$way: for the consumer, too");
 	my (undef, undef, $stderr) = $target->psql('app', "DELETE FROM adapty.access_levels WHERE access_level_id = 'premium'");
 	like($stderr, qr/premium/, "$way: premium still cannot be deleted");
 	$target->safe_psql('app', 'DROP EXTENSION adapty CASCADE');
