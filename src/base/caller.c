@@ -11,15 +11,12 @@
 #include "postgres.h"
 
 #include "catalog/pg_authid.h"
-#include "common/jsonapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
-#include "utils/json.h"
-#include "utils/jsonfuncs.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/uuid.h"
@@ -28,6 +25,7 @@
 #include "base/caller.h"
 #include "base/compat.h"
 #include "base/ext_state.h"
+#include "base/json_members.h"
 
 #define MAX_ACTOR 200			/* bytes */
 #define CLAIMS_SETTING "request.jwt.claims"
@@ -62,66 +60,8 @@ typedef struct RoleCache
 	char		name[NAMEDATALEN];
 } RoleCache;
 
-/* Where the parser is in the claims. */
-typedef struct ClaimsParse
-{
-	JsonLexContext *lex;
-	int			claim;			/* whose value comes next; -1 for others' */
-	char	   *values[N_CLAIMS];
-} ClaimsParse;
-
 static ClaimsCache claims_cache;
 static RoleCache role_cache;
-
-/* A key begins: is it a claim of ours?  Only those of the outermost object count. */
-static JsonActionResult
-claims_field_start(void *state, char *name, bool isnull)
-{
-	ClaimsParse *parse = state;
-
-	(void) isnull;
-	if (parse->lex->lex_level == 1)
-	{
-		parse->claim = -1;
-		for (int i = 0; i < N_CLAIMS; i++)
-			if (strcmp(name, claim_names[i]) == 0)
-			{
-				parse->claim = i;
-				parse->values[i] = NULL;	/* of equal keys the last one counts */
-			}
-	}
-	JSON_ACTION_RETURN;
-}
-
-/* A string or number: the value of the claim, unless it is inside another container. */
-static JsonActionResult
-claims_scalar(void *state, char *token, JsonTokenType type)
-{
-	ClaimsParse *parse = state;
-
-	if (parse->lex->lex_level == 1 && parse->claim >= 0 &&
-		(type == JSON_TOKEN_STRING || type == JSON_TOKEN_NUMBER))
-		parse->values[parse->claim] = token;
-	JSON_ACTION_RETURN;
-}
-
-/* Reads the claims out of the setting's text in the current context; false if it is no JSON. */
-static bool
-claims_parse(const char *setting, char **values)
-{
-	ClaimsParse parse = {0};
-	JsonSemAction actions = {0};
-
-	parse.lex = make_json_lex_context_compat(cstring_to_text(setting));
-	parse.claim = -1;
-	actions.semstate = &parse;
-	actions.object_field_start = claims_field_start;
-	actions.scalar = claims_scalar;
-	if (pg_parse_json(parse.lex, &actions) != JSON_SUCCESS)
-		return false;
-	memcpy(values, parse.values, sizeof(parse.values));
-	return true;
-}
 
 /* The claims now in force; all NULL if there are none. */
 static const ClaimsCache *
@@ -144,7 +84,7 @@ claims(void)
 	old = MemoryContextSwitchTo(claims_cache.context);
 	memset(claims_cache.values, 0, sizeof(claims_cache.values));
 	if (setting[0] != '\0')
-		(void) claims_parse(setting, claims_cache.values);
+		(void) json_members(setting, claim_names, N_CLAIMS, claims_cache.values);
 	claims_cache.has_profile_id = claims_cache.values[CLAIM_PROFILE_ID] != NULL &&
 		parse_uuid(claims_cache.values[CLAIM_PROFILE_ID], &claims_cache.profile_id);
 	claims_cache.setting = pstrdup(setting);
@@ -208,16 +148,30 @@ char *
 caller_actor(void)
 {
 	const char *subject = claims()->values[CLAIM_SUB];
+	const char *api_key = caller_api_key();
 	const char *application = application_name != NULL ? application_name : "";
 	char	   *actor;
 	int			length;
 
-	actor = subject != NULL ? psprintf("%s/jwt:%s", current_role()->name, subject) :
-		psprintf("%s/%s", current_role()->name, application);
+	if (subject != NULL)
+		actor = psprintf("%s/jwt:%s", current_role()->name, subject);
+	else if (api_key != NULL)
+		actor = psprintf("%s/api key:%s", current_role()->name, api_key);
+	else
+		actor = psprintf("%s/%s", current_role()->name, application);
 	length = (int) strlen(actor);
 	if (length > MAX_ACTOR)
 		actor[pg_mbcliplen(actor, length, MAX_ACTOR)] = '\0';
 	return actor;
+}
+
+/* See caller.h. */
+const char *
+caller_api_key(void)
+{
+	const char *setting = GetConfigOption(API_KEY_SETTING, true, false);
+
+	return setting == NULL || setting[0] == '\0' ? NULL : setting;
 }
 
 /* See caller.h. */

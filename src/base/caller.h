@@ -10,10 +10,18 @@
 #include "utils/uuid.h"
 
 /*
- * "role/application_name", or "role/jwt:subject" behind PostgREST, at most 200 bytes; in the
- * current context.  Call before scope_enter() changes the role.
+ * "role/application_name", or "role/jwt:subject" or "role/api key:name" behind PostgREST, at most
+ * 200 bytes; in the current context.  Call before scope_enter() changes the role.
  */
 extern char *caller_actor(void);
+
+/*
+ * The name of the API key that the request came with, else NULL.  Whoever has checked a key puts it
+ * into the setting for the rest of the transaction.
+ */
+#define API_KEY_SETTING "request.api_key"
+#define API_KEY_ENVIRONMENT_SETTING "request.api_key_environment"
+extern const char *caller_api_key(void);
 
 /*
  * Is the caller held to one profile (a member of adapty_sdk that is neither a member of

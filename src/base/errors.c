@@ -37,7 +37,6 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_EMPTY_ITEMS] = {"empty_items", "22023", 400},
 	[COND_CURRENCY_REQUEST] = {"validation_error", "PT422", 422},
 	[COND_INVALID_CURSOR] = {"invalid_cursor", "22023", 400},
-	[COND_SERIALIZATION_FAILURE] = {"serialization_failure", "40001", 500},
 	[COND_VALIDATION] = {"validation_error", "22023", 400},
 	[COND_PAYWALL_DOES_NOT_EXIST] = {"paywall_does_not_exist", "PT404", 404},
 	[COND_PLACEMENT_DOES_NOT_EXIST] = {"placement_does_not_exist", "PT404", 404},
@@ -48,6 +47,18 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_AB_TEST_STATE] = {"validation_error", "55000", 400},
 	[COND_IN_USE] = {"validation_error", "23503", 409},
 	[COND_EXISTS] = {"validation_error", "23505", 409},
+	[COND_SERIALIZATION_FAILURE] = {"serialization_failure", "40001", 503},
+	[COND_PARSE_ERROR] = {"parse_error", "PT400", 400},
+	[COND_NOT_AUTHENTICATED] = {"not_authenticated", "PT401", 401},
+	[COND_INVALID_API_KEY] = {"unauthorized", "PT401", 401},
+	[COND_PROFILE_NOT_FOUND] = {"profile_not_found", "PT404", 404},
+	[COND_PROFILE_IN_REQUEST_DOES_NOT_EXIST] = {"profile_does_not_exist", "PT400", 400},
+	[COND_NOT_FOUND] = {"not_found", "PT404", 404},
+	[COND_METHOD_NOT_ALLOWED] = {"method_not_allowed", "PT405", 405},
+	[COND_BODY_TOO_LARGE] = {"request_entity_too_large", "PT413", 413},
+	[COND_UNSUPPORTED_MEDIA_TYPE] = {"unsupported_media_type", "PT415", 415},
+	[COND_UNAVAILABLE] = {"service_unavailable", "PT503", 503},
+	[COND_INTERNAL_ERROR] = {"internal_error", "XX000", 500},
 };
 
 /* The catalogue's row of a condition. */
@@ -58,11 +69,58 @@ condition_info(AdaptyCondition condition)
 	return &conditions[condition];
 }
 
-/* errcode() for ereport(): packs the condition's SQLSTATE. */
+/* See errors.h. */
 int
-condition_errcode(AdaptyCondition condition)
+condition_sqlstate(AdaptyCondition condition)
 {
 	const char *s = condition_info(condition)->sqlstate;
 
-	return errcode(MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]));
+	return MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]);
+}
+
+/* See errors.h. */
+int
+condition_errcode(AdaptyCondition condition)
+{
+	err_generic_string(PG_DIAG_CONSTRAINT_NAME, condition_info(condition)->name);
+	return errcode(condition_sqlstate(condition));
+}
+
+/* The condition that fits a SQLSTATE of the server's own errors. */
+static AdaptyCondition
+condition_of_sqlstate(int sqlstate)
+{
+	switch (sqlstate)
+	{
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_QUERY_CANCELED:
+		case ERRCODE_READ_ONLY_SQL_TRANSACTION:
+			return COND_UNAVAILABLE;
+		case ERRCODE_INSUFFICIENT_PRIVILEGE:
+			return COND_PERMISSION_DENIED;
+	}
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_PROGRAM_LIMIT_EXCEEDED:
+			return COND_BASE_ERROR;
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+			return COND_UNAVAILABLE;
+	}
+	return COND_INTERNAL_ERROR;
+}
+
+/* See errors.h. */
+AdaptyCondition
+condition_of_error(const ErrorData *error)
+{
+	if (error->constraint_name != NULL)
+		for (int i = 0; i < N_CONDITIONS; i++)
+			if (strcmp(error->constraint_name, conditions[i].name) == 0 &&
+				error->sqlerrcode == condition_sqlstate(i))
+				return i == COND_SERIALIZATION_FAILURE ? COND_UNAVAILABLE : i;
+	return condition_of_sqlstate(error->sqlerrcode);
 }

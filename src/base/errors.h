@@ -47,6 +47,18 @@ typedef enum AdaptyCondition
 	COND_AB_TEST_STATE,			/* not in this state of a test */
 	COND_IN_USE,				/* by what the detail names */
 	COND_EXISTS,				/* something else has the name */
+	/* conditions of HTTP requests */
+	COND_PARSE_ERROR,
+	COND_NOT_AUTHENTICATED,
+	COND_INVALID_API_KEY,
+	COND_PROFILE_NOT_FOUND,		/* COND_PROFILE_DOES_NOT_EXIST as some endpoints document it */
+	COND_PROFILE_IN_REQUEST_DOES_NOT_EXIST,	/* the same, a wrong request */
+	COND_NOT_FOUND,
+	COND_METHOD_NOT_ALLOWED,
+	COND_BODY_TOO_LARGE,
+	COND_UNSUPPORTED_MEDIA_TYPE,
+	COND_UNAVAILABLE,			/* for now: lock or statement timeout, deadlock, read-only server */
+	COND_INTERNAL_ERROR,
 	N_CONDITIONS
 } AdaptyCondition;
 
@@ -59,7 +71,19 @@ typedef struct ConditionInfo
 
 extern const ConditionInfo *condition_info(AdaptyCondition condition);
 
-/* errcode() for ereport(): the SQLSTATE of a condition. */
+/* The SQLSTATE of a condition, packed. */
+extern int	condition_sqlstate(AdaptyCondition condition);
+
+/*
+ * errcode() for ereport(): the SQLSTATE of a condition.  It also puts the error_code into the error's
+ * constraint name (PG_DIAG_CONSTRAINT_NAME), as several conditions may share a SQLSTATE.
+ */
 extern int	condition_errcode(AdaptyCondition condition);
+
+/*
+ * The condition of an error that was caught: the one it was raised with, else the one that fits its
+ * SQLSTATE; COND_INTERNAL_ERROR for what a user can do nothing about.
+ */
+extern AdaptyCondition condition_of_error(const ErrorData *error);
 
 #endif							/* ADAPTY_ERRORS_H */

@@ -49,7 +49,8 @@ attribute_refuse(const char *key, const JsonbValue *value, const char *detail)
 	ereport(ERROR,
 			(condition_errcode(COND_BASE_ERROR),
 			 errmsg("attribute \"%s\" cannot be \"%s\"", shown(key), shown(jsonb_value_text(value))),
-			 errdetail("%s", detail)));
+			 errdetail("%s", detail),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, shown(key))));
 }
 
 /* Letters, digits, "_", "." and "-" only, 1 to max of them? */
@@ -260,7 +261,8 @@ custom_attribute_add(JsonbBuild *patch, const char *key, const JsonbValue *value
 		ereport(ERROR,
 				(condition_errcode(COND_BASE_ERROR),
 				 errmsg("custom attribute key \"%s\" is not valid", shown(key)),
-				 errdetail("A key is 1 to %d letters, digits, \"-\", \".\" or \"_\".", MAX_CUSTOM_KEY)));
+				 errdetail("A key is 1 to %d letters, digits, \"-\", \".\" or \"_\".", MAX_CUSTOM_KEY),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, "custom_attributes")));
 	jb_key(patch, key);
 	switch (value->type)
 	{
@@ -381,6 +383,7 @@ adapty_merge_custom_attributes(PG_FUNCTION_ARGS)
 				 errmsg("custom attribute \"%s\" is one too many", last_key),
 				 errdetail("The profile would have %d custom attributes; at most %d are allowed.",
 						   n, MAX_CUSTOM_ATTRIBUTES),
-				 errhint("Set attributes that are not needed to null, which deletes them.")));
+				 errhint("Set attributes that are not needed to null, which deletes them."),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, "custom_attributes")));
 	PG_RETURN_JSONB_P(jb_finish(&jb));
 }

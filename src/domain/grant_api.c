@@ -415,7 +415,8 @@ check_revocable(const GrantGroup *group, const UserRef *user, const char *access
 				(condition_errcode(COND_REVOCATION_AFTER_EXPIRATION),
 				 errmsg("revoke_at %s is later than the end of the access, %s",
 						clock_iso8601(at), clock_iso8601(end)),
-				 errhint("Use grant_access_level() to give access for longer.")));
+				 errhint("Use grant_access_level() to give access for longer."),
+				 err_generic_string(PG_DIAG_COLUMN_NAME, "revoke_at")));
 }
 
 /* Ends the store purchases behind a level as refunded, as of now. */

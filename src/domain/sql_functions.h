@@ -1,0 +1,28 @@
+/*
+ * sql_functions.h
+ *		Functions of the SQL API that the HTTP endpoints call in C, with the rights of the caller.
+ */
+#ifndef ADAPTY_SQL_FUNCTIONS_H
+#define ADAPTY_SQL_FUNCTIONS_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#define DECLARE_BY_USER(name) \
+	extern Datum adapty_##name(PG_FUNCTION_ARGS); \
+	extern Datum adapty_##name##_by_profile_id(PG_FUNCTION_ARGS)
+
+DECLARE_BY_USER(delete_profile);
+DECLARE_BY_USER(grant_access_level);
+DECLARE_BY_USER(revoke_access_level);
+DECLARE_BY_USER(set_transaction);
+DECLARE_BY_USER(get_integration_identifiers);
+DECLARE_BY_USER(get_refund_saver_settings);
+DECLARE_BY_USER(set_refund_saver_settings);
+extern Datum adapty_identify(PG_FUNCTION_ARGS);
+
+/* A function of one user in its two forms, as call_for_user() takes them. */
+#define BY_USER(name) adapty_##name, adapty_##name##_by_profile_id
+
+#endif							/* ADAPTY_SQL_FUNCTIONS_H */
