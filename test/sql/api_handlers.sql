@@ -27,7 +27,7 @@ SELECT * FROM pg_temp.call('v2_update_profile', '[1]');
 SELECT * FROM pg_temp.call('v2_update_profile', convert_to('{"email": "a\u0000b"}', 'UTF8'));
 SELECT * FROM pg_temp.call('v2_grant_access_level', '');
 SELECT * FROM pg_temp.call('v2_grant_access_level', '{}');
-SELECT * FROM pg_temp.call('v2_grant_access_level', '{"access_level_id": "gold"}');
+SELECT status, body::json ->> 'error_code' AS error_code, body::json -> 'errors' -> 0 ->> 'source' AS source FROM pg_temp.call('v2_grant_access_level', '{"access_level_id": "api-unknown"}');
 SELECT * FROM pg_temp.call('v2_revoke_access_level', '{"access_level_id": "premium"}');
 SELECT * FROM pg_temp.call('v2_grant_access_level', '{"access_level_id": "premium", "starts_at": "2022-10-12T09:42:50.000000+0000", "expires_at": "2124-10-12T09:42:50.000000+0000"}');
 SELECT * FROM pg_temp.call('v2_revoke_access_level', '{"access_level_id": "premium", "revoke_at": "2224-10-12T09:42:50Z"}');
