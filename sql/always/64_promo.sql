@@ -101,5 +101,6 @@ GRANT EXECUTE ON FUNCTION adapty.check_promo_code(text) TO adapty_server;
 
 GRANT SELECT ON adapty.promo_code_batches, adapty.promo_codes, adapty.promo_code_redemptions TO adapty_server;
 -- Analysts count redemptions by batch; a code itself is worth money.
-GRANT SELECT ON adapty.promo_code_batches TO adapty_analyst;
+GRANT SELECT (batch_id, created_at, starts_at, ends_at, disabled_at, duration, max_redemptions, once_per_user, access_level_id, title)
+    ON adapty.promo_code_batches TO adapty_analyst;
 GRANT SELECT (profile_id, batch_id, redeemed_at) ON adapty.promo_code_redemptions TO adapty_analyst;
