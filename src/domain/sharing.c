@@ -258,20 +258,19 @@ parent_is_entitled(PurchasePeople *people, const pg_uuid_t *parent)
 	return own == NULL || own->is_entitled;
 }
 
-/* The purchase was reported for its parent: it may have lost its access to others, and gets it back. */
+/*
+ * The purchase was reported for its parent: under "transfer" it is the only one now, also of those who
+ * inherited under another policy; else it gets back what it lost by a transfer.
+ */
 static void
 decide_for_parent(const TransactionReport *t, PurchasePeople *people, const pg_uuid_t *parent)
 {
-	AccessSharing policy;
+	AccessSharing policy = environment_access_sharing(t->environment);
 
-	if (parent_is_entitled(people, parent))
-		return;
-	policy = environment_access_sharing(t->environment);
-	if (policy == ACCESS_SHARING_DISABLED)
-		return;
-	if (policy == ACCESS_SHARING_TRANSFER)
+	if (policy == ACCESS_SHARING_TRANSFER && is_identified(parent))
 		transfer(t, people, parent, parent, true);
-	put_inheritor(t, parent, find_inheritor(people, parent, true), true);
+	if (policy != ACCESS_SHARING_DISABLED && !parent_is_entitled(people, parent))
+		put_inheritor(t, parent, find_inheritor(people, parent, true), true);
 }
 
 /* The purchase was reported for somebody else. */
