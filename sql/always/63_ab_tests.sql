@@ -107,5 +107,48 @@ COMMENT ON FUNCTION adapty.assign_variations(text, uuid[]) IS
 REVOKE ALL ON FUNCTION adapty.assign_variations(text, uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.assign_variations(text, uuid[]) TO adapty_server;
 
+-- ---- Results ----
+CREATE OR REPLACE FUNCTION adapty.ab_test_results(
+        ab_test text,
+        placement_id text DEFAULT NULL,
+        environment adapty.environment DEFAULT 'Production')
+    RETURNS SETOF adapty.ab_test_result
+    LANGUAGE c STABLE PARALLEL RESTRICTED ROWS 4
+    AS 'MODULE_PATHNAME', 'adapty_ab_test_results';
+COMMENT ON FUNCTION adapty.ab_test_results(text, text, adapty.environment) IS
+    'What each variation of a test has brought, at all of its placements or one, and the probability to be best. A warning if its users are not split by the weights.';
+REVOKE ALL ON FUNCTION adapty.ab_test_results(text, text, adapty.environment) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.ab_test_results(text, text, adapty.environment) TO adapty_server, adapty_analyst;
+
+CREATE OR REPLACE FUNCTION adapty.ab_probability_best(conversions double precision[], users double precision[])
+    RETURNS double precision[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'adapty_ab_probability_best';
+COMMENT ON FUNCTION adapty.ab_probability_best(double precision[], double precision[]) IS
+    'Of each of 1 to 20 variations, the probability that its conversion rate is the greatest, from uniform priors, by numerical integration.';
+REVOKE ALL ON FUNCTION adapty.ab_probability_best(double precision[], double precision[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.ab_probability_best(double precision[], double precision[]) TO adapty_server, adapty_analyst;
+
+CREATE OR REPLACE FUNCTION adapty.ab_credible_interval(
+        conversions double precision,
+        users double precision,
+        credibility double precision DEFAULT 0.95)
+    RETURNS double precision[]
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'adapty_ab_credible_interval';
+COMMENT ON FUNCTION adapty.ab_credible_interval(double precision, double precision, double precision) IS
+    'The interval, {low, high}, in which a conversion rate lies with this probability, from a uniform prior.';
+REVOKE ALL ON FUNCTION adapty.ab_credible_interval(double precision, double precision, double precision) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.ab_credible_interval(double precision, double precision, double precision) TO adapty_server, adapty_analyst;
+
+CREATE OR REPLACE FUNCTION adapty.ab_sample_ratio_p(observed double precision[], weights double precision[])
+    RETURNS double precision
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'adapty_ab_sample_ratio_p';
+COMMENT ON FUNCTION adapty.ab_sample_ratio_p(double precision[], double precision[]) IS
+    'The probability that chance splits users at least as far from the weights as these counts are: Pearson''s chi-square test. Null without counts.';
+REVOKE ALL ON FUNCTION adapty.ab_sample_ratio_p(double precision[], double precision[]) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.ab_sample_ratio_p(double precision[], double precision[]) TO adapty_server, adapty_analyst;
+
 -- ---- Who may read ----
 GRANT SELECT ON adapty.ab_tests, adapty.ab_test_variations, adapty.ab_test_assignments TO adapty_server, adapty_analyst;

@@ -177,6 +177,34 @@ CREATE INDEX paywall_views_variation_idx ON adapty.paywall_views (variation_id, 
 CREATE INDEX paywall_views_profile_idx ON adapty.paywall_views (profile_id);
 COMMENT ON TABLE adapty.paywall_views IS 'Every time a paywall was shown. Views of a deleted profile stay under a profile_id that nothing leads to any more.';
 
+CREATE TYPE adapty.ab_test_result AS (
+    variation                   text,
+    weight                      numeric,
+    assigned_users              bigint,
+    views                       bigint,
+    unique_viewers              bigint,
+    purchases                   bigint,
+    paying_users                bigint,
+    trials                      bigint,
+    trials_cancelled            bigint,
+    refunds                     bigint,
+    revenue_usd                 numeric,
+    unpriced_transactions       bigint,
+    conversion                  double precision,
+    unique_conversion           double precision,
+    unique_conversion_low       double precision,
+    unique_conversion_high      double precision,
+    conversion_probability_best double precision,
+    refund_rate                 double precision,
+    arppu_usd                   double precision,
+    revenue_per_1000_users      double precision,
+    revenue_per_1000_users_low  double precision,
+    revenue_per_1000_users_high double precision,
+    probability_best            double precision,
+    sample_ratio_p              double precision
+);
+COMMENT ON TYPE adapty.ab_test_result IS 'What one variation of an A/B test has brought; each column is defined in docs/ab-tests.md.';
+
 -- Results look for what was bought from a variation.
 CREATE INDEX transactions_variation_id_idx ON adapty.transactions (variation_id) WHERE variation_id IS NOT NULL;
 

@@ -309,6 +309,22 @@ experiment_placements(const pg_uuid_t *ab_test_id, int *n)
 	return placements;
 }
 
+/* See experiment.h. */
+void
+experiment_check_placement(const AbTest *test, const char *placement_id)
+{
+	int			n;
+	char	  **placements = experiment_placements(&test->ab_test_id, &n);
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(placements[i], placement_id) == 0)
+			return;
+	ereport(ERROR,
+			(condition_errcode(COND_PLACEMENT_DOES_NOT_EXIST),
+			 errmsg("A/B test \"%s\" has no placement \"%s\"", test->name, placement_id),
+			 errhint("Its placements are shown by adapty.show_ab_test().")));
+}
+
 /* Marks all paywalls of a test as live. */
 static void
 mark_paywalls(const pg_uuid_t *ab_test_id)

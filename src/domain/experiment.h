@@ -38,4 +38,7 @@ extern pg_uuid_t experiment_lookup(const char *ab_test);
  */
 extern pg_uuid_t experiment_running_at(const char *ab_test, const char *placement_id, const char *segment);
 
+/* ERROR (PT404) if a test has not this placement.  Inside an open scope. */
+extern void experiment_check_placement(const AbTest *test, const char *placement_id);
+
 #endif							/* ADAPTY_EXPERIMENT_H */
