@@ -36,6 +36,7 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_BALANCE_OVERFLOW] = {"balance_overflow", "22003", 400},
 	[COND_EMPTY_ITEMS] = {"empty_items", "22023", 400},
 	[COND_CURRENCY_REQUEST] = {"validation_error", "PT422", 422},
+	[COND_IDEMPOTENCY_KEY_INVALID] = {"idempotency_key_invalid", "22023", 400},
 	[COND_INVALID_CURSOR] = {"invalid_cursor", "22023", 400},
 	[COND_VALIDATION] = {"validation_error", "22023", 400},
 	[COND_PAYWALL_DOES_NOT_EXIST] = {"paywall_does_not_exist", "PT404", 404},

@@ -36,6 +36,7 @@ typedef enum AdaptyCondition
 	COND_EMPTY_ITEMS,
 	COND_CURRENCY_REQUEST,		/* a request of a shape that is not allowed */
 	COND_INVALID_CURSOR,
+	COND_IDEMPOTENCY_KEY_INVALID,
 	COND_SERIALIZATION_FAILURE,
 	COND_VALIDATION,			/* of the parts of the API that call it so */
 	COND_PAYWALL_DOES_NOT_EXIST,

@@ -43,6 +43,7 @@
 #define MAX_METADATA_VALUE 200	/* characters */
 #define MAX_PAGE_SIZE 100
 #define DEFAULT_PAGE_SIZE 50
+#define ITEM_HINT "Give objects as {\"currency_code\": \"COINS\", \"amount\": -10}."
 
 PG_FUNCTION_INFO_V1(adapty_virtual_currency_ledger_guard);
 
@@ -104,12 +105,25 @@ static SavedPlan profile_is_there = {
 	.argtypes = {UUIDOID},
 };
 
+/* All currencies, the user's or 0. */
+#define BALANCES \
+	"SELECT c.currency_code::pg_catalog.text AS code, c.name, COALESCE(b.balance, 0) AS balance, " \
+	"    0 AS held, COALESCE(b.balance, 0) AS available " \
+	"FROM adapty.virtual_currencies c LEFT JOIN adapty.virtual_currency_balances b " \
+	"ON b.profile_id OPERATOR(pg_catalog.=) $1 AND b.currency_code OPERATOR(pg_catalog.=) c.currency_code " \
+	"ORDER BY c.created_at, c.currency_code"
+
 static SavedPlan select_balances = {
 	.name = "balances of a profile",
-	.sql = "SELECT c.currency_code::pg_catalog.text, c.name, COALESCE(b.balance, 0), 0, COALESCE(b.balance, 0) "
-	"FROM adapty.virtual_currencies c LEFT JOIN adapty.virtual_currency_balances b "
-	"ON b.profile_id OPERATOR(pg_catalog.=) $1 AND b.currency_code OPERATOR(pg_catalog.=) c.currency_code "
-	"ORDER BY c.created_at, c.currency_code",
+	.sql = BALANCES,
+	.expected = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+static SavedPlan balances_json = {
+	.name = "balances of a profile as JSON",
+	.sql = "SELECT COALESCE(pg_catalog.jsonb_agg(pg_catalog.to_jsonb(x)), '[]') FROM (" BALANCES ") x",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -267,44 +281,66 @@ refuse_shape(const char *field, const char *problem, const char *hint)
 			 err_generic_string(PG_DIAG_COLUMN_NAME, field)));
 }
 
-/* A field of an item as an amount: an integer of 32 bits, not 0. */
-static int64
-read_amount(const JsonFields *fields)
+/* The currency_code of an item, as it was given. */
+static char *
+read_code(Jsonb *item, const char *path)
 {
-	Numeric		number = field_number(fields, "amount", true);
-	Datum		value = NumericGetDatum(number);
-	Datum		whole = DirectFunctionCall2(numeric_trunc, value, Int32GetDatum(0));
-	Datum		bound = NumericGetDatum(int64_to_numeric(PG_INT32_MAX));
-	Datum		size = DirectFunctionCall1(numeric_abs, value);
+	JsonbValue *value = jsonb_object_get(item, "currency_code");
 
-	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, value, whole)) ||
-		DatumGetBool(DirectFunctionCall2(numeric_gt, size, bound)))
-		field_error(fields, "amount", DatumGetCString(DirectFunctionCall1(numeric_out, value)),
-					"It must be a whole number from -2147483647 to 2147483647.");
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, value));
+	if (value == NULL || value->type != jbvString || value->val.string.len == 0)
+		refuse_shape(psprintf("%s.currency_code", path), "is missing or no string", ITEM_HINT);
+	return jsonb_value_text(value);
+}
+
+/* The amount of an item: an integer of 32 bits. */
+static int64
+read_amount(Jsonb *item, const char *path)
+{
+	JsonbValue *value = jsonb_object_get(item, "amount");
+	Datum		number;
+
+	if (value == NULL || value->type != jbvNumeric)
+		refuse_shape(psprintf("%s.amount", path), "is missing or no number", ITEM_HINT);
+	number = NumericGetDatum(value->val.numeric);
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
+										  DirectFunctionCall2(numeric_trunc, number, Int32GetDatum(0)))) ||
+		DatumGetBool(DirectFunctionCall2(numeric_gt, DirectFunctionCall1(numeric_abs, number),
+										 NumericGetDatum(int64_to_numeric(PG_INT32_MAX)))))
+		refuse_shape(psprintf("%s.amount", path),
+					 psprintf("is no whole number from -2147483647 to 2147483647: %.40s",
+							  DatumGetCString(DirectFunctionCall1(numeric_out, number))), ITEM_HINT);
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+}
+
+/* ERROR if an item has a member that there is not: a misspelt one must not go unnoticed. */
+static void
+check_members(Jsonb *item, const char *path)
+{
+	static const char *const known[] = {"currency_code", "amount", NULL};
+	JsonFields	fields = {item, psprintf("%s.", path)};
+
+	fields_check_known(&fields, known, "an item");
 }
 
 /* Item i of a request; ERROR as documented if it makes no sense. */
 static void
 read_item(CurrencyRequest *request, Jsonb *items, int i)
 {
-	static const char *const known[] = {"currency_code", "amount", NULL};
 	JsonbValue *value = getIthJsonbValueFromContainer(&items->root, i);
 	CurrencyChange *item = &request->items[i];
-	JsonFields	fields;
+	char	   *path = psprintf("items.%d", i);
+	Jsonb	   *object;
 	char	   *code;
 
 	if (value->type != jbvBinary || !JsonContainerIsObject(value->val.binary.data))
-		refuse_shape("items", psprintf("has an element %d that is no object", i),
-					 "Give objects as {\"currency_code\": \"COINS\", \"amount\": -10}.");
-	fields.object = JsonbValueToJsonb(value);
-	fields.prefix = psprintf("items.%d.", i);
-	fields_check_known(&fields, known, "an item");
-	code = field_text(&fields, "currency_code", true, MAX_CURRENCY_CODE);
+		refuse_shape(path, "is no object", ITEM_HINT);
+	object = JsonbValueToJsonb(value);
+	check_members(object, path);
+	code = read_code(object, path);
+	item->amount = read_amount(object, path);
 	item->code = currency_code_normalise(code);
 	if (item->code == NULL)
 		currency_not_found(code);
-	item->amount = read_amount(&fields);
 	if (item->amount == 0)
 		ereport(ERROR,
 				(condition_errcode(COND_AMOUNT_ZERO),
@@ -501,6 +537,22 @@ create_virtual_currency_transaction(FunctionCallInfo fcinfo, UserRef user)
 FUNCTION_BY_USER(create_virtual_currency_transaction);
 
 /* ---- readers ---- */
+
+/* See currency_ledger.h. */
+Jsonb *
+currency_balances(const pg_uuid_t *profile_id)
+{
+	Datum		arg = UUIDPGetDatum(profile_id);
+	ApiScope	scope;
+	Datum		result;
+	bool		isnull;
+
+	scope_enter(&scope);
+	plan_execute(&balances_json, &arg, NULL, true);
+	result = scope_copy(&scope, 0, 1, &isnull);
+	scope_leave(&scope);
+	return DatumGetJsonbP(result);
+}
 
 /* adapty.get_virtual_currency_balances(user) */
 static Datum

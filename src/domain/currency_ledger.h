@@ -44,4 +44,7 @@ extern bool currency_load(const pg_uuid_t *profile_id, CurrencyChange *change);
 extern void currency_apply(const CurrencyTransaction *transaction, CurrencyChange *changes, int n,
 						   pg_uuid_t *transaction_id);
 
+/* All balances of a profile: an array of {code, name, balance, held, available}. */
+extern Jsonb *currency_balances(const pg_uuid_t *profile_id);
+
 #endif							/* ADAPTY_CURRENCY_LEDGER_H */

@@ -17,6 +17,8 @@ DECLARE_BY_USER(delete_profile);
 DECLARE_BY_USER(grant_access_level);
 DECLARE_BY_USER(revoke_access_level);
 DECLARE_BY_USER(set_transaction);
+DECLARE_BY_USER(create_virtual_currency_transaction);
+DECLARE_BY_USER(get_virtual_currency_transactions);
 DECLARE_BY_USER(get_integration_identifiers);
 DECLARE_BY_USER(get_refund_saver_settings);
 DECLARE_BY_USER(set_refund_saver_settings);
