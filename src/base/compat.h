@@ -75,6 +75,14 @@
 #define make_json_lex_context_compat(json) makeJsonLexContext(json, true)
 #endif
 
+/* 16: input functions may report errors softly, to a caller that asks for it */
+#if PG_VERSION_NUM >= 160000
+#define ereturn_compat(context, dummy, ...) ereturn(context, dummy, __VA_ARGS__)
+#else
+#define ereturn_compat(context, dummy, ...) \
+	do { (void) (context); ereport(ERROR, __VA_ARGS__); return (dummy); } while (0)
+#endif
+
 /* 18 put pg_noreturn in its place, which goes before a declaration; the attribute works everywhere */
 #if PG_VERSION_NUM >= 180000
 #define pg_attribute_noreturn() __attribute__((noreturn))

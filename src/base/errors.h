@@ -20,6 +20,9 @@ typedef enum AdaptyCondition
 	COND_EVENT_CONSUMER_DOES_NOT_EXIST,
 	COND_WEBHOOK_DOES_NOT_EXIST,
 	COND_IDEMPOTENCY_KEY_REUSE,
+	COND_SEGMENT_DOES_NOT_EXIST,
+	COND_SEGMENT_EXISTS,
+	COND_SEGMENT_IN_USE,
 	COND_TRANSACTION_OF_ANOTHER_PROFILE,
 	COND_PERMISSION_DENIED,
 	COND_NOT_IN_TEST_CLOCK,		/* a change while the session's clock is moved */
@@ -44,7 +47,6 @@ typedef enum AdaptyCondition
 	COND_VARIATION_DOES_NOT_EXIST,
 	COND_AB_TEST_DOES_NOT_EXIST,
 	COND_OFFER_DOES_NOT_EXIST,
-	COND_SEGMENT_DOES_NOT_EXIST,
 	COND_AB_TEST_STATE,			/* not in this state of a test */
 	COND_IN_USE,				/* by what the detail names */
 	COND_EXISTS,				/* something else has the name */
