@@ -33,6 +33,9 @@ CREATE TABLE adapty.transactions (
     price_usd                     numeric,
     variation_id                  text CONSTRAINT transactions_variation_id_check CHECK (length(variation_id) BETWEEN 1 AND 255),
     offer_id                      text CONSTRAINT transactions_offer_id_check CHECK (length(offer_id) BETWEEN 1 AND 255),
+    commission_rate               numeric,
+    tax_rate                      numeric,
+    is_after_first_year           boolean NOT NULL DEFAULT false,
     PRIMARY KEY (profile_id, store, store_transaction_id),
     CONSTRAINT transactions_store_transaction_id_key UNIQUE (store, store_transaction_id),
     CONSTRAINT transactions_expires_at_check CHECK (expires_at > purchased_at),
@@ -42,13 +45,18 @@ CREATE TABLE adapty.transactions (
 );
 CREATE INDEX transactions_chain_idx ON adapty.transactions (profile_id, store, store_original_transaction_id, purchased_at);
 CREATE INDEX transactions_product_id_idx ON adapty.transactions (product_id);
+CREATE INDEX transactions_incomplete_idx ON adapty.transactions (price_currency)
+    WHERE price_usd IS NULL OR commission_rate IS NULL OR tax_rate IS NULL;
 COMMENT ON TABLE adapty.transactions IS 'Every purchase, renewal and refund as the stores reported it, one row a store transaction.';
 COMMENT ON COLUMN adapty.transactions.profile_id IS 'Who bought; the nil UUID when nobody known did.';
 COMMENT ON COLUMN adapty.transactions.paused_at IS 'When a pause of the subscription takes access away; null for none.';
 COMMENT ON COLUMN adapty.transactions.resumes_at IS 'When the store means to end the pause; for people, the next transaction ends it.';
 COMMENT ON COLUMN adapty.transactions.reported_at IS 'The moment of the store''s state that this row shows, where the report said so: an older report does not overwrite it.';
 COMMENT ON COLUMN adapty.transactions.product_id IS 'The product the store product was mapped to when it was reported; null if it was not mapped.';
-COMMENT ON COLUMN adapty.transactions.price_usd IS 'The price in US dollars at the time; null if the rate is unknown.';
+COMMENT ON COLUMN adapty.transactions.price_usd IS 'The price in US dollars at the rate of the moment of purchase, fixed when it was recorded; null if the rate was unknown. See apply_currency_rates().';
+COMMENT ON COLUMN adapty.transactions.commission_rate IS 'The store''s part of the price, fixed when the transaction was recorded: 0.15 is 15 percent.';
+COMMENT ON COLUMN adapty.transactions.tax_rate IS 'The tax that the price contains, fixed when the transaction was recorded: 0.19 is 19 percent of what is left without it.';
+COMMENT ON COLUMN adapty.transactions.is_after_first_year IS 'A payment after a year of uninterrupted subscription, for which stores may take less.';
 
 CREATE TABLE adapty.subscriptions (
     profile_id                    uuid NOT NULL,

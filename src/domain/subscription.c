@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/plans.h"
 #include "domain/environment.h"
+#include "domain/money.h"
 #include "domain/purchase_event.h"
 #include "domain/subscription.h"
 
@@ -154,19 +155,12 @@ static SavedPlan chains_plan = {
 	.argtypes = {UUIDOID},
 };
 
-/*
- * Revenue counts what was paid: not what was refunded, not a trial's price that is charged later,
- * not the store's test environment, not what somebody else of the family paid for.
- */
 static SavedPlan refresh_plan = {
 	.name = "state and revenue of a profile",
 	.sql = "UPDATE adapty.profiles p SET subscription_state = $2::adapty.subscription_state, "
 	"    total_revenue_usd = r.revenue, updated_at = pg_catalog.now() "
 	"FROM (SELECT COALESCE(pg_catalog.sum(t.price_usd), 0) AS revenue FROM adapty.transactions t "
-	"    WHERE t.profile_id OPERATOR(pg_catalog.=) $1 AND t.refunded_at IS NULL "
-	"    AND t.offer_type IS DISTINCT FROM 'free_trial'::adapty.offer_type "
-	"    AND t.environment OPERATOR(pg_catalog.=) 'Production'::adapty.environment "
-	"    AND NOT t.is_family_shared) r "
+	"    WHERE t.profile_id OPERATOR(pg_catalog.=) $1 AND " IS_REVENUE ") r "
 	"WHERE p.profile_id OPERATOR(pg_catalog.=) $1 "
 	"AND ROW(p.subscription_state, p.total_revenue_usd) "
 	"    IS DISTINCT FROM ROW($2::adapty.subscription_state, r.revenue)",

@@ -28,6 +28,7 @@
 #include "domain/chain_report.h"
 #include "domain/grant_row.h"
 #include "domain/identity.h"
+#include "domain/money.h"
 #include "domain/product.h"
 #include "domain/profile.h"
 #include "domain/purchase_event.h"
@@ -426,6 +427,8 @@ record_subscription(Recording *r)
 	is_newest = r->before.exists ? update_chain(r) : true;
 	if (changed)
 	{
+		if (!is_newest)
+			money_chain_changed(chain);
 		reopen_chain(r);
 		run_lifecycle(r, is_newest);
 		chain_announce_end(&r->parent, chain, r->actor, false);

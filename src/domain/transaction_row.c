@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "base/plans.h"
+#include "domain/money.h"
 #include "domain/transaction_row.h"
 
 /* The columns of a transaction in the order of read_transaction(). */
@@ -56,13 +57,12 @@ static SavedPlan claim_chain_plan = {
 	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
 };
 
-#define N_PUT_ARGS 29
+#define N_PUT_ARGS 33
 #define PUT_ARGTYPES {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, UUIDOID, BOOLOID, BOOLOID, \
 		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
-		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
-
-#define PRICE_USD "CASE WHEN $15 OPERATOR(pg_catalog.=) 'USD' THEN $16 END"
+		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, NUMERICOID, \
+		BOOLOID}
 
 static SavedPlan insert_plan = {
 	.name = "new transaction",
@@ -72,15 +72,23 @@ static SavedPlan insert_plan = {
 	"     cancellation_reason, variation_id, price_country, price_currency, price_value, product_id, "
 	"     is_family_shared, renew_status, purchased_at, originally_purchased_at, expires_at, refunded_at, "
 	"     renew_status_changed_at, billing_issue_detected_at, grace_period_expires_at, paused_at, "
-	"     resumes_at, reported_at, price_usd) "
+	"     resumes_at, reported_at, price_usd, commission_rate, tax_rate, is_after_first_year) "
 	"VALUES ($1, $2, $3, $4, $5::adapty.purchase_type, $6, $7, $8::adapty.environment, "
 	"    $9::adapty.offer_category, $10::adapty.offer_type, $11, $12::adapty.cancellation_reason, $13, "
-	"    $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, " PRICE_USD ") "
+	"    $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, "
+	"    $32, $33) "
 	"ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = N_PUT_ARGS,
 	.argtypes = PUT_ARGTYPES,
 };
+
+/* What was fixed about money stays, unless the report corrects what it was made from. */
+#define SAME_PRICE \
+	"t.price_value OPERATOR(pg_catalog.=) $16 AND t.price_currency OPERATOR(pg_catalog.=) $15 " \
+	"AND t.purchased_at OPERATOR(pg_catalog.=) $20"
+#define SAME_COUNTRY \
+	"t.price_country OPERATOR(pg_catalog.=) $14 AND t.purchased_at OPERATOR(pg_catalog.=) $20"
 
 static SavedPlan update_plan = {
 	.name = "transaction to change",
@@ -92,7 +100,11 @@ static SavedPlan update_plan = {
 	"    renew_status = $19, purchased_at = $20, originally_purchased_at = $21, expires_at = $22, "
 	"    refunded_at = $23, renew_status_changed_at = $24, billing_issue_detected_at = $25, "
 	"    grace_period_expires_at = $26, paused_at = $27, resumes_at = $28, reported_at = $29, "
-	"    price_usd = " PRICE_USD ", updated_at = pg_catalog.now() "
+	"    price_usd = CASE WHEN " SAME_PRICE " THEN COALESCE(t.price_usd, $30) ELSE $30 END, "
+	"    commission_rate = CASE WHEN " SAME_COUNTRY " AND t.is_after_first_year OPERATOR(pg_catalog.=) $33 "
+	"        THEN COALESCE(t.commission_rate, $31) ELSE $31 END, "
+	"    tax_rate = CASE WHEN " SAME_COUNTRY " THEN COALESCE(t.tax_rate, $32) ELSE $32 END, "
+	"    is_after_first_year = $33, updated_at = pg_catalog.now() "
 	"WHERE t.profile_id OPERATOR(pg_catalog.=) $1 AND t.store OPERATOR(pg_catalog.=) $2 "
 	"AND t.store_transaction_id OPERATOR(pg_catalog.=) $3 "
 	"AND t.store_original_transaction_id OPERATOR(pg_catalog.=) $4 "
@@ -143,13 +155,21 @@ add_time(PlanArgs *args, TimestampTz value)
 	add_arg(args, TimestampTzGetDatum(value), !HAS_TIME(value));
 }
 
+static void
+add_numeric(PlanArgs *args, Numeric value)
+{
+	add_arg(args, NumericGetDatum(value), value == NULL);
+}
+
 /* All of a transaction, in the order of the plans. */
 static void
 put_args(PlanArgs *args, const pg_uuid_t *profile_id, const TransactionReport *t,
 		 const pg_uuid_t *product_id)
 {
 	const ChainTransaction *times = &t->times;
+	Money		money;
 
+	money_of(profile_id, t, &money);
 	args->n = 0;
 	add_arg(args, UUIDPGetDatum(profile_id), false);
 	add_text(args, t->store);
@@ -166,7 +186,7 @@ put_args(PlanArgs *args, const pg_uuid_t *profile_id, const TransactionReport *t
 	add_text(args, t->variation_id);
 	add_text(args, t->price_country);
 	add_text(args, t->price_currency);
-	add_arg(args, NumericGetDatum(t->price_value), false);
+	add_numeric(args, t->price_value);
 	add_arg(args, UUIDPGetDatum(product_id), product_id == NULL);
 	add_arg(args, BoolGetDatum(t->is_family_shared), false);
 	add_arg(args, BoolGetDatum(times->renew_status), !t->is_subscription);
@@ -180,6 +200,10 @@ put_args(PlanArgs *args, const pg_uuid_t *profile_id, const TransactionReport *t
 	add_time(args, times->paused_at);
 	add_time(args, times->resumes_at);
 	add_time(args, t->reported_at);
+	add_numeric(args, money.price_usd);
+	add_numeric(args, money.commission_rate);
+	add_numeric(args, money.tax_rate);
+	add_arg(args, BoolGetDatum(money.is_after_first_year), false);
 	Assert(args->n == N_PUT_ARGS);
 }
 
