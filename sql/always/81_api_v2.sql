@@ -83,3 +83,30 @@ GRANT EXECUTE ON FUNCTION
     adapty_api.v2_get_integration_identifiers(bytea),
     adapty_api.v2_set_integration_identifiers(bytea)
     TO adapty_server, adapty_sdk;
+
+-- Paywalls
+CREATE OR REPLACE FUNCTION adapty_api.v2_list_paywalls(bytea) RETURNS adapty_api."*/*"
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_api_v2_list_paywalls';
+COMMENT ON FUNCTION adapty_api.v2_list_paywalls(bytea) IS
+    'GET /api/v2/server-side-api/paywalls/';
+CREATE OR REPLACE FUNCTION adapty_api.v2_get_paywall(bytea) RETURNS adapty_api."*/*"
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_api_v2_get_paywall';
+COMMENT ON FUNCTION adapty_api.v2_get_paywall(bytea) IS
+    'GET /api/v2/server-side-api/paywalls/{paywall_id}/';
+CREATE OR REPLACE FUNCTION adapty_api.v2_update_paywall(bytea) RETURNS adapty_api."*/*"
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_api_v2_update_paywall';
+COMMENT ON FUNCTION adapty_api.v2_update_paywall(bytea) IS
+    'PUT /api/v2/server-side-api/paywalls/{paywall_id}/';
+REVOKE ALL ON FUNCTION
+    adapty_api.v2_list_paywalls(bytea),
+    adapty_api.v2_get_paywall(bytea),
+    adapty_api.v2_update_paywall(bytea)
+    FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION
+    adapty_api.v2_list_paywalls(bytea),
+    adapty_api.v2_get_paywall(bytea),
+    adapty_api.v2_update_paywall(bytea)
+    TO adapty_server, adapty_sdk;

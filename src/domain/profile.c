@@ -220,10 +220,9 @@ profile_exists(const pg_uuid_t *profile_id)
 }
 
 /*
- * The app's id: the same for the life of the database, other in every other one.  Not stored, so
- * that a copy of the database is another app.
+ * See profile.h.  Not stored, so that a copy of the database is another app.
  */
-static void
+void
 app_id(pg_uuid_t *id)
 {
 	struct

@@ -26,4 +26,7 @@ extern bool profile_exists(const pg_uuid_t *profile_id);
  */
 extern Jsonb *profile_json(const pg_uuid_t *profile_id, bool as_of_snapshot);
 
+/* The app's id: the same for the life of the database, other in every other one. */
+extern void app_id(pg_uuid_t *id);
+
 #endif							/* ADAPTY_PROFILE_H */

@@ -23,6 +23,9 @@ DECLARE_BY_USER(get_integration_identifiers);
 DECLARE_BY_USER(get_refund_saver_settings);
 DECLARE_BY_USER(set_refund_saver_settings);
 extern Datum adapty_identify(PG_FUNCTION_ARGS);
+extern Datum adapty_list_paywalls(PG_FUNCTION_ARGS);
+extern Datum adapty_show_paywall(PG_FUNCTION_ARGS);
+extern Datum adapty_update_paywall(PG_FUNCTION_ARGS);
 
 /* A function of one user in its two forms, as call_for_user() takes them. */
 #define BY_USER(name) adapty_##name, adapty_##name##_by_profile_id

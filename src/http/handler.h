@@ -102,4 +102,7 @@ extern char *request_query(HttpRequest *request, const char *name);
 extern Datum call_for_user(HttpRequest *request, const UserRef *user, PGFunction by_customer_user_id,
 						   PGFunction by_profile_id, int n, const Datum *args, const char *nulls);
 
+/* The same for a function that is not about a user: args begin with argument 0, none is null. */
+extern Datum call_function(HttpRequest *request, PGFunction function, int n, const Datum *args);
+
 #endif							/* ADAPTY_HANDLER_H */

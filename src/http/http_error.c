@@ -70,6 +70,9 @@ http_error_message(const ErrorData *error, AdaptyCondition condition, const char
 		case COND_PROFILE_DOES_NOT_EXIST:
 			*source = NULL;
 			return "Profile not found";
+		case COND_PAYWALL_DOES_NOT_EXIST:
+			*source = NULL;
+			return "Paywall not found";
 		case COND_PARSE_ERROR:
 			*source = NULL;
 			return psprintf("JSON parse error - %s",

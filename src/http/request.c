@@ -208,3 +208,19 @@ call_for_user(HttpRequest *request, const UserRef *user, PGFunction by_customer_
 	}
 	return by_customer ? by_customer_user_id(call) : by_profile_id(call);
 }
+
+/* See handler.h. */
+Datum
+call_function(HttpRequest *request, PGFunction function, int n, const Datum *args)
+{
+	LOCAL_FCINFO(call, 16);
+
+	Assert(n <= 16);
+	InitFunctionCallInfoData(*call, request->fcinfo->flinfo, (short) n, InvalidOid, NULL, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		call->args[i].value = args[i];
+		call->args[i].isnull = false;
+	}
+	return function(call);
+}
