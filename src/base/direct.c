@@ -58,6 +58,7 @@ static const int expected_natts[N_TABLES] = {
 	[TABLE_PAYWALL_REQUESTS] = 2,
 	[TABLE_PAYWALL_VIEWS] = 3,
 	[TABLE_EVENTS] = 17,
+	[TABLE_TRANSACTIONS] = 36,
 };
 
 /*
@@ -66,6 +67,7 @@ static const int expected_natts[N_TABLES] = {
  */
 static const int expected_checks[N_TABLES] = {
 	[TABLE_ACCESS_GRANTS] = 3,
+	[TABLE_TRANSACTIONS] = 8,
 };
 
 static const AdaptyTable index_table[N_INDEXES] = {
@@ -85,6 +87,7 @@ typedef struct DirectTable
 	TupleTableSlot *slot;		/* of rows being written or locked */
 	EState	   *estate;			/* for the predicates and expressions of indexes */
 	ResultRelInfo *rri;
+	TupleTableSlot **batch;		/* MAX_BATCH_SLOTS of rows being written together, made when needed */
 } DirectTable;
 
 struct DirectScan
@@ -104,7 +107,6 @@ typedef struct DirectState
 	DirectTable partition;		/* the partition of events used last */
 	Oid			unusable[N_TABLES]; /* found unfit to be written: do not look again */
 	DirectScan	scans[N_INDEXES];
-	TupleTableSlot *batch[MAX_BATCH_SLOTS];
 } DirectState;
 
 /* Handed to the reset callback: which state it was that the context owned. */
@@ -566,6 +568,54 @@ direct_update(AdaptyTable table, ItemPointer tid, Datum *values, bool *nulls)
 	return result;
 }
 
+/* Inserts rows of natts columns each, a page at a time, with their index entries. */
+static void
+insert_rows(DirectTable *t, Datum *values, bool *nulls, int n, int natts)
+{
+	CommandId	cid = GetCurrentCommandId(true);
+
+	if (t->batch == NULL)
+		t->batch = MemoryContextAllocZero(state.context, MAX_BATCH_SLOTS * sizeof(TupleTableSlot *));
+	for (int done = 0; done < n;)
+	{
+		int			count = Min(n - done, MAX_BATCH_SLOTS);
+
+		for (int i = 0; i < count; i++)
+		{
+			if (t->batch[i] == NULL)
+			{
+				MemoryContext old = MemoryContextSwitchTo(state.context);
+
+				t->batch[i] = MakeTupleTableSlot(t->slot->tts_tupleDescriptor, &TTSOpsHeapTuple);
+				t->batch[i]->tts_tableOid = RelationGetRelid(t->rel);
+				MemoryContextSwitchTo(old);
+			}
+			fill_slot(t->batch[i], values + (done + i) * natts, nulls + (done + i) * natts, natts);
+		}
+		table_multi_insert(t->rel, t->batch, count, cid, 0, NULL);
+		for (int i = 0; i < count; i++)
+		{
+			insert_index_entries(t, t->batch[i], false, false);
+			ExecClearTuple(t->batch[i]);
+		}
+		done += count;
+	}
+}
+
+/* See direct.h. */
+int
+direct_natts(AdaptyTable table)
+{
+	return expected_natts[table];
+}
+
+/* See direct.h. */
+void
+direct_insert_many(AdaptyTable table, Datum *values, bool *nulls, int n)
+{
+	insert_rows(&state.tables[table], values, nulls, n, expected_natts[table]);
+}
+
 /* The partition of events for a time; InvalidOid if there is none (never: there is a default). */
 static Oid
 partition_of(Relation events, TimestampTz recorded_at)
@@ -633,7 +683,6 @@ attach_partition(TimestampTz earliest, TimestampTz latest)
 			table_release(&state.partition);
 			CurrentResourceOwner = caller;
 		}
-		memset(state.batch, 0, sizeof(state.batch));
 		if (!table_attach(&state.partition, relid, TABLE_EVENTS, DIRECT_WRITE))
 			return false;
 	}
@@ -646,7 +695,6 @@ direct_insert_events(MemoryContext owner, TimestampTz earliest, TimestampTz late
 					 Datum *values, bool *nulls, int n, int natts)
 {
 	DirectTable *t = &state.partition;
-	CommandId	cid;
 
 	Assert(natts == expected_natts[TABLE_EVENTS]);
 	if (!adapty_direct_access)
@@ -655,38 +703,14 @@ direct_insert_events(MemoryContext owner, TimestampTz earliest, TimestampTz late
 		direct_open(owner);
 	if (!attach_partition(earliest, latest))
 		return false;
-	cid = GetCurrentCommandId(true);
 	if (n == 1)
 	{
 		fill_slot(t->slot, values, nulls, natts);
-		table_tuple_insert(t->rel, t->slot, cid, 0, NULL);
+		table_tuple_insert(t->rel, t->slot, GetCurrentCommandId(true), 0, NULL);
 		insert_index_entries(t, t->slot, false, false);
 		ExecClearTuple(t->slot);
 		return true;
 	}
-	for (int done = 0; done < n;)
-	{
-		int			count = Min(n - done, MAX_BATCH_SLOTS);
-
-		for (int i = 0; i < count; i++)
-		{
-			if (state.batch[i] == NULL)
-			{
-				MemoryContext old = MemoryContextSwitchTo(state.context);
-
-				state.batch[i] = MakeTupleTableSlot(t->slot->tts_tupleDescriptor, &TTSOpsHeapTuple);
-				state.batch[i]->tts_tableOid = RelationGetRelid(t->rel);
-				MemoryContextSwitchTo(old);
-			}
-			fill_slot(state.batch[i], values + (done + i) * natts, nulls + (done + i) * natts, natts);
-		}
-		table_multi_insert(t->rel, state.batch, count, cid, 0, NULL);
-		for (int i = 0; i < count; i++)
-		{
-			insert_index_entries(t, state.batch[i], false, false);
-			ExecClearTuple(state.batch[i]);
-		}
-		done += count;
-	}
+	insert_rows(t, values, nulls, n, natts);
 	return true;
 }

@@ -67,6 +67,13 @@ extern TM_Result direct_lock(AdaptyTable table, ItemPointer tid, Snapshot snapsh
 extern void direct_insert(AdaptyTable table, Datum *values, bool *nulls, ItemPointer tid);
 
 /*
+ * Inserts n rows, each of all the columns of a table in order (direct_natts() of them), as COPY
+ * does: a page at a time.  Foreign keys are not looked at; the caller sees to what they say.
+ */
+extern void direct_insert_many(AdaptyTable table, Datum *values, bool *nulls, int n);
+extern int	direct_natts(AdaptyTable table);
+
+/*
  * Replaces the row at *tid, waiting for a concurrent change; *tid becomes the new version's.
  * Returns TM_Ok, or TM_Updated / TM_Deleted if somebody else changed it first.
  */

@@ -25,6 +25,7 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_SEGMENT_EXISTS] = {"segment_already_exists", "23505", 409},
 	[COND_SEGMENT_IN_USE] = {"segment_in_use", "23503", 409},
 	[COND_TRANSACTION_OF_ANOTHER_PROFILE] = {"transaction_of_another_profile", "23505", 409},
+	[COND_IMPORT_DOES_NOT_EXIST] = {"import_does_not_exist", "PT404", 404},
 	[COND_PERMISSION_DENIED] = {"permission_denied", "42501", 403},
 	[COND_NOT_IN_TEST_CLOCK] = {"test_clock_is_set", "55000", 400},
 	[COND_MAINTAINED_BY_ADAPTY] = {"maintained_by_adapty", "55000", 400},

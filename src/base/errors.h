@@ -24,6 +24,7 @@ typedef enum AdaptyCondition
 	COND_SEGMENT_EXISTS,
 	COND_SEGMENT_IN_USE,
 	COND_TRANSACTION_OF_ANOTHER_PROFILE,
+	COND_IMPORT_DOES_NOT_EXIST,
 	COND_PERMISSION_DENIED,
 	COND_NOT_IN_TEST_CLOCK,		/* a change while the session's clock is moved */
 	COND_MAINTAINED_BY_ADAPTY,	/* a direct edit that would break an invariant */

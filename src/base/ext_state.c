@@ -42,6 +42,7 @@ static const char *const table_names[N_TABLES] = {
 	[TABLE_AB_TEST_ASSIGNMENTS] = "ab_test_assignments",
 	[TABLE_PAYWALL_REQUESTS] = "paywall_requests",
 	[TABLE_PAYWALL_VIEWS] = "paywall_views",
+	[TABLE_TRANSACTIONS] = "transactions",
 };
 
 static const char *const index_names[N_INDEXES] = {

@@ -24,6 +24,7 @@ char	   *adapty_databases = NULL;
 bool		adapty_direct_access = true;
 int			adapty_event_retention = 0;
 int			adapty_idempotency_key_retention = 720;
+int			adapty_import_id = 0;
 int			adapty_max_sleep = 60000;
 bool		adapty_scheduler = true;
 int			adapty_test_clock_offset = 0;
@@ -101,6 +102,14 @@ guc_init(void)
 							&adapty_idempotency_key_retention,
 							720, 0, MAX_RETENTION_HOURS,
 							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.import_id",
+							"The import that rows copied into adapty.import_transactions belong to.",
+							"Set by begin_import(); 0 is none.",
+							&adapty_import_id,
+							0, 0, INT_MAX,
+							PGC_USERSET, GUC_NOT_IN_SAMPLE,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("adapty.max_sleep",

@@ -13,6 +13,7 @@ extern char *adapty_databases;			/* comma-separated; empty for all */
 extern bool adapty_direct_access;		/* developer's: read and write tables without the executor */
 extern int	adapty_event_retention;		/* days; 0 keeps events for ever */
 extern int	adapty_idempotency_key_retention;	/* hours */
+extern int	adapty_import_id;			/* import that copied rows belong to; 0 for none */
 extern int	adapty_max_sleep;			/* ms; the scheduler looks at the table at least so often */
 extern bool adapty_scheduler;			/* run schedulers at all */
 extern int	adapty_test_clock_offset;	/* seconds by which this session's reads are ahead */

@@ -17,6 +17,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "base/compat.h"
 #include "base/ext_state.h"
@@ -51,6 +52,19 @@ scope_leave(ApiScope *scope)
 	SetUserIdAndSecContext(scope->caller, scope->sec_context);
 }
 
+/* Prepares a statement for the SPI connection that is open. */
+static SPIPlanPtr
+prepare(SavedPlan *plan)
+{
+	SPIPlanPtr	prepared;
+
+	Assert(plan->nargs <= PLAN_MAX_ARGS);
+	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+	if (prepared == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", plan->name, SPI_result_code_string(SPI_result));
+	return prepared;
+}
+
 /* Prepares a plan for this generation of the extension, dropping one of an earlier. */
 static void
 plan_prepare(SavedPlan *plan)
@@ -64,10 +78,7 @@ plan_prepare(SavedPlan *plan)
 		plan->plan = NULL;
 		SPI_freeplan(stale);
 	}
-	Assert(plan->nargs <= PLAN_MAX_ARGS);
-	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
-	if (prepared == NULL)
-		elog(ERROR, "could not prepare \"%s\": %s", plan->name, SPI_result_code_string(SPI_result));
+	prepared = prepare(plan);
 	if (SPI_keepplan(prepared) != 0)
 		elog(ERROR, "could not keep the plan of \"%s\"", plan->name);
 	plan->plan = prepared;
@@ -100,6 +111,37 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 	if (result != plan->expected)
 		elog(ERROR, "\"%s\" returned %s", plan->name, SPI_result_code_string(result));
 	return SPI_processed;
+}
+
+/* See plans.h. */
+uint64
+plan_execute_once(SavedPlan *plan, Datum *values, Snapshot snapshot)
+{
+	SPIPlanPtr	prepared = prepare(plan);
+	int			result = SPI_execute_snapshot(prepared, values, NULL,
+											  snapshot == NULL ? InvalidSnapshot : snapshot,
+											  InvalidSnapshot, false, true, 0);
+
+	if (result != plan->expected)
+		elog(ERROR, "\"%s\" returned %s", plan->name, SPI_result_code_string(result));
+	SPI_freeplan(prepared);
+	return SPI_processed;
+}
+
+/* See plans.h. */
+Portal
+plan_open_cursor_once(SavedPlan *plan, Datum *values, Snapshot snapshot)
+{
+	SPIPlanPtr	prepared = prepare(plan);
+	Portal		portal;
+
+	if (snapshot != NULL)
+		PushActiveSnapshot(snapshot);
+	portal = SPI_cursor_open(NULL, prepared, values, NULL, snapshot != NULL);
+	if (snapshot != NULL)
+		PopActiveSnapshot();
+	SPI_freeplan(prepared);
+	return portal;
 }
 
 /* See plans.h. */

@@ -17,6 +17,7 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "utils/snapshot.h"
 
 #define PLAN_MAX_ARGS 40
 
@@ -60,6 +61,13 @@ extern Portal plan_open_cursor(SavedPlan *plan);
 
 /* Returns a plan's rows as the function's set; the columns must be those of its row type. */
 extern Datum plan_return_rows(FunctionCallInfo fcinfo, SavedPlan *plan, Datum *values);
+
+/*
+ * The same two for statements over sets, whose sizes differ from run to run: planned for this run,
+ * with its values, and forgotten.  snapshot NULL means the newest; a cursor with one only reads.
+ */
+extern uint64 plan_execute_once(SavedPlan *plan, Datum *values, Snapshot snapshot);
+extern Portal plan_open_cursor_once(SavedPlan *plan, Datum *values, Snapshot snapshot);
 
 /*
  * A column of a result row by number from 1, copied to the scope's caller context; *isnull set.

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -117,6 +118,31 @@ event_insert_by_spi(const EventRow *row, Datum *values, bool *nulls)
 	plan_execute(&insert_event, values, spi_nulls, false);
 }
 
+static bool silent = false;
+static SubTransactionId silent_subxact = InvalidSubTransactionId;
+
+/* See event.h.  An error leaves the flag behind, but not the (sub)transaction that it belongs to. */
+void
+event_silence_begin(void)
+{
+	silent = true;
+	silent_subxact = GetCurrentSubTransactionId();
+}
+
+/* See event.h. */
+void
+event_silence_end(void)
+{
+	silent = false;
+}
+
+/* See event.h. */
+bool
+event_is_silent(void)
+{
+	return silent && silent_subxact == GetCurrentSubTransactionId();
+}
+
 /* See event.h. */
 void
 event_write(const EventRow *rows, int n)
@@ -130,7 +156,7 @@ event_write(const EventRow *rows, int n)
 	int			latest = 0;
 	int64		xact_number;
 
-	if (n == 0)
+	if (n == 0 || event_is_silent())
 		return;
 	xact_number = event_number();
 	context = AllocSetContextCreate(CurrentMemoryContext, "adapty events", ALLOCSET_DEFAULT_SIZES);

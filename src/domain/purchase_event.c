@@ -108,7 +108,7 @@ purchase_events_write(const PurchaseEventSource *source, const ChainEvent *event
 	Jsonb	   *properties;
 	char	   *source_id;
 
-	if (n == 0)
+	if (n == 0 || event_is_silent())
 		return;
 	if (plan_execute(&facts_plan, values, NULL, false) != 1)
 		elog(ERROR, "transaction \"%s\" of store \"%s\" is not stored",

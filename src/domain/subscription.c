@@ -59,20 +59,50 @@ static SavedPlan newest_plan = {
 		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
 		TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 
+#define STORED_COLUMNS \
+	"profile_id, store, store_original_transaction_id, store_transaction_id, store_product_id, " \
+	"store_base_plan_id, environment, offer_category, offer_type, offer_id, cancellation_reason, " \
+	"product_id, is_family_shared, renew_status, purchased_at, expires_at, refunded_at, " \
+	"renew_status_changed_at, billing_issue_detected_at, grace_period_expires_at, paused_at, " \
+	"resumes_at, originally_purchased_at, starts_at, renewal_cancelled_at, expiry_announced_at"
+
 static SavedPlan insert_plan = {
 	.name = "new chain",
-	.sql = "INSERT INTO adapty.subscriptions "
-	"    (profile_id, store, store_original_transaction_id, store_transaction_id, store_product_id, "
-	"     store_base_plan_id, environment, offer_category, offer_type, offer_id, cancellation_reason, "
-	"     product_id, is_family_shared, renew_status, purchased_at, expires_at, refunded_at, "
-	"     renew_status_changed_at, billing_issue_detected_at, grace_period_expires_at, paused_at, "
-	"     resumes_at, originally_purchased_at, starts_at, renewal_cancelled_at, expiry_announced_at) "
+	.sql = "INSERT INTO adapty.subscriptions (" STORED_COLUMNS ") "
 	"VALUES ($1, $2, $3, $4, $5, $6, $7::adapty.environment, $8::adapty.offer_category, "
 	"    $9::adapty.offer_type, $10, $11::adapty.cancellation_reason, $12, $13, $14, $15, $16, $17, $18, "
 	"    $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = N_STORE_ARGS,
 	.argtypes = STORE_ARGTYPES,
+};
+
+/* The stored columns as a set of rows. */
+static const RowSetColumn set_columns[N_STORE_ARGS] = {
+	{"profile_id", UUIDOID}, {"store", TEXTOID}, {"store_original_transaction_id", TEXTOID},
+	{"store_transaction_id", TEXTOID}, {"store_product_id", TEXTOID}, {"store_base_plan_id", TEXTOID},
+	{"environment", TEXTOID}, {"offer_category", TEXTOID}, {"offer_type", TEXTOID}, {"offer_id", TEXTOID},
+	{"cancellation_reason", TEXTOID}, {"product_id", UUIDOID}, {"is_family_shared", BOOLOID},
+	{"renew_status", BOOLOID}, {"purchased_at", TIMESTAMPTZOID}, {"expires_at", TIMESTAMPTZOID},
+	{"refunded_at", TIMESTAMPTZOID}, {"renew_status_changed_at", TIMESTAMPTZOID},
+	{"billing_issue_detected_at", TIMESTAMPTZOID}, {"grace_period_expires_at", TIMESTAMPTZOID},
+	{"paused_at", TIMESTAMPTZOID}, {"resumes_at", TIMESTAMPTZOID},
+	{"originally_purchased_at", TIMESTAMPTZOID}, {"starts_at", TIMESTAMPTZOID},
+	{"renewal_cancelled_at", TIMESTAMPTZOID}, {"expiry_announced_at", TIMESTAMPTZOID},
+};
+
+static SavedPlan import_chains_plan = {
+	.name = "imported chains",
+	.sql = "INSERT INTO adapty.subscriptions (" STORED_COLUMNS ") "
+	"SELECT c.profile_id, c.store, c.store_original_transaction_id, c.store_transaction_id, "
+	"    c.store_product_id, c.store_base_plan_id, c.environment::adapty.environment, "
+	"    c.offer_category::adapty.offer_category, c.offer_type::adapty.offer_type, c.offer_id, "
+	"    c.cancellation_reason::adapty.cancellation_reason, c.product_id, c.is_family_shared, "
+	"    c.renew_status, c.purchased_at, c.expires_at, c.refunded_at, c.renew_status_changed_at, "
+	"    c.billing_issue_detected_at, c.grace_period_expires_at, c.paused_at, c.resumes_at, "
+	"    c.originally_purchased_at, c.starts_at, c.renewal_cancelled_at, c.expiry_announced_at "
+	"FROM import_new_chains c",
+	.expected = SPI_OK_INSERT,
 };
 
 static SavedPlan update_plan = {
@@ -153,6 +183,17 @@ static SavedPlan chains_plan = {
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
 	.argtypes = {UUIDOID},
+};
+
+static SavedPlan import_profiles_plan = {
+	.name = "states and revenue of imported profiles",
+	.sql = "UPDATE adapty.profiles p SET subscription_state = s.state::adapty.subscription_state, "
+	"    total_revenue_usd = COALESCE(r.revenue, 0) "
+	"FROM import_states s LEFT JOIN (SELECT t.profile_id, pg_catalog.sum(t.price_usd) AS revenue FROM adapty.transactions t "
+	"    WHERE t.profile_id IN (SELECT i.profile_id FROM import_states i) AND " IS_REVENUE
+	"    GROUP BY t.profile_id) r ON r.profile_id OPERATOR(pg_catalog.=) s.profile_id "
+	"WHERE p.profile_id OPERATOR(pg_catalog.=) s.profile_id",
+	.expected = SPI_OK_UPDATE,
 };
 
 static SavedPlan refresh_plan = {
@@ -314,16 +355,15 @@ time_arg(Datum *values, char *nulls, int n, TimestampTz value)
 	nulls[n] = HAS_TIME(value) ? ' ' : 'n';
 }
 
-/* See subscription.h. */
-bool
-chain_store(Chain *chain)
+/* A chain as the values of its row; nulls as SPI has them. */
+static void
+chain_values(const Chain *chain, Datum *values, char *nulls)
 {
 	const TransactionReport *t = &chain->newest;
 	const ChainTransaction *times = &t->times;
-	Datum		values[N_STORE_ARGS];
-	char		nulls[N_STORE_ARGS + 1];
 
-	memset(nulls, ' ', sizeof(nulls));
+	memset(nulls, ' ', N_STORE_ARGS);
+	nulls[N_STORE_ARGS] = '\0';
 	values[0] = UUIDPGetDatum(&chain->profile_id);
 	text_arg(values, nulls, 1, chain->store);
 	text_arg(values, nulls, 2, chain->store_original_transaction_id);
@@ -351,6 +391,16 @@ chain_store(Chain *chain)
 	time_arg(values, nulls, 23, chain->starts_at);
 	time_arg(values, nulls, 24, chain->renewal_cancelled_at);
 	time_arg(values, nulls, 25, chain->expiry_announced_at);
+}
+
+/* See subscription.h. */
+bool
+chain_store(Chain *chain)
+{
+	Datum		values[N_STORE_ARGS];
+	char		nulls[N_STORE_ARGS + 1];
+
+	chain_values(chain, values, nulls);
 	if (plan_execute(chain->exists ? &update_plan : &insert_plan, values, nulls, false) != 1)
 	{
 		if (chain->exists)
@@ -519,6 +569,35 @@ subscription_refresh_profile(const LockedProfile *profile)
 	CStringGetTextDatum(enum_label(ENUM_SUBSCRIPTION_STATE, state))};
 
 	(void) plan_execute(&refresh_plan, values, NULL, false);
+}
+
+/* See subscription.h. */
+RowSet *
+chain_set_create(void)
+{
+	return row_set_create("import_new_chains", set_columns, N_STORE_ARGS);
+}
+
+/* See subscription.h. */
+void
+chain_put(RowSet *set, const Chain *chain)
+{
+	Datum		values[N_STORE_ARGS];
+	char		nulls[N_STORE_ARGS + 1];
+	bool		isnull[N_STORE_ARGS];
+
+	chain_values(chain, values, nulls);
+	for (int i = 0; i < N_STORE_ARGS; i++)
+		isnull[i] = nulls[i] == 'n';
+	row_set_put(set, values, isnull);
+}
+
+/* See subscription.h. */
+void
+subscriptions_import(void)
+{
+	(void) plan_execute_once(&import_chains_plan, NULL, NULL);
+	(void) plan_execute_once(&import_profiles_plan, NULL, NULL);
 }
 
 /* See subscription.h.  An upgrade's old level lapses while its chain goes on: no event then. */

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "base/ext_state.h"
+#include "base/row_set.h"
 #include "datatype/timestamp.h"
 #include "domain/grant.h"
 #include "domain/lifecycle.h"
@@ -104,6 +105,15 @@ extern SubscriptionState subscription_state_of_profile(const pg_uuid_t *profile_
 
 /* Stores subscription_state of a profile, and adds to its revenue, where that changes anything. */
 extern void subscription_refresh_profile(const LockedProfile *profile);
+
+/*
+ * For loads of imports, which store chains and profiles that are new as sets.  chain_set_create()
+ * makes the set chain_put() fills; import_states (profile_id, state) has the profiles whose
+ * transactions are all of the import.  Both sets must be registered when they are stored.
+ */
+extern RowSet *chain_set_create(void);
+extern void chain_put(RowSet *set, const Chain *chain);
+extern void subscriptions_import(void);
 
 /*
  * The interval of a grant from a subscription ended by the clock: writes subscription_expired or

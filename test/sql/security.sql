@@ -9,7 +9,7 @@ ORDER BY 1;
 SELECT c.oid::regclass AS public_relation FROM pg_class c
 WHERE relnamespace = 'adapty'::regnamespace AND relkind IN ('r', 'p', 'v') AND has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE')
 ORDER BY 1;
--- no role writes a table
+-- no role writes a table, but for the file of an import on its way in
 SELECT r, c.oid::regclass FROM pg_class c, unnest(ARRAY['adapty_server', 'adapty_sdk', 'adapty_analyst']) r
 WHERE relnamespace = 'adapty'::regnamespace AND relkind IN ('r', 'p', 'v') AND has_table_privilege(r, c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')
 ORDER BY 1, 2;
