@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 
 #include "base/arg.h"
+#include "base/clock.h"
 #include "base/compat.h"
 #include "base/direct.h"
 #include "base/errors.h"
@@ -332,31 +333,38 @@ FUNCTION_BY_USER(assign_variation);
 
 /* ---- assign_variations() ---- */
 
-/*
- * $1 test, $2 profiles, $3 first bucket of each variation, $4 is it a modification, $5 its segment.
- * What a user has already, here or in the test that this one modifies, stays.
- */
+/* $1 test, $2 profiles, $3 first bucket of each variation.  What a user has already stays. */
 static SavedPlan assign_set_plan = {
 	.name = "assignments of a set",
+	.sql = "INSERT INTO adapty.ab_test_assignments (profile_id, ab_test_id, position, assigned_at) "
+	"SELECT p.profile_id, $1, pg_catalog.width_bucket(adapty.ab_test_bucket($1, p.profile_id), $3)::smallint, $4 "
+	"FROM pg_catalog.unnest($2) u (profile_id) JOIN adapty.profiles p ON p.profile_id = u.profile_id "
+	"ON CONFLICT DO NOTHING",
+	.expected = SPI_OK_INSERT,
+	.nargs = 4,
+	.argtypes = {UUIDOID, UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
+};
+
+/* The same for a modification of another test: what a user had there stays as well. */
+static SavedPlan inherit_set_plan = {
+	.name = "inherited assignments of a set",
 	.sql = "WITH RECURSIVE earlier (ab_test_id, depth) AS ("
 	"    SELECT t.previous_id, 1 FROM adapty.ab_tests t WHERE t.ab_test_id = $1 AND t.previous_id IS NOT NULL"
 	"    UNION ALL SELECT t.previous_id, e.depth + 1 FROM earlier e"
 	"    JOIN adapty.ab_tests t ON t.ab_test_id = e.ab_test_id WHERE t.previous_id IS NOT NULL) "
 	"INSERT INTO adapty.ab_test_assignments (profile_id, ab_test_id, position, is_inherited, assigned_at) "
-	"SELECT u.profile_id, $1, COALESCE(h.position, "
-	"    pg_catalog.width_bucket(adapty.ab_test_bucket($1, u.profile_id), $3)::smallint), "
-	"    h.position IS NOT NULL, pg_catalog.clock_timestamp() "
-	"FROM (SELECT DISTINCT u.profile_id FROM pg_catalog.unnest($2) u (profile_id)) u "
-	"JOIN adapty.profiles p ON p.profile_id = u.profile_id "
+	"SELECT p.profile_id, $1, COALESCE(h.position, "
+	"    pg_catalog.width_bucket(adapty.ab_test_bucket($1, p.profile_id), $3)::smallint), h.position IS NOT NULL, $4 "
+	"FROM pg_catalog.unnest($2) u (profile_id) JOIN adapty.profiles p ON p.profile_id = u.profile_id "
 	"LEFT JOIN LATERAL (SELECT v.position FROM earlier e "
-	"    JOIN adapty.ab_test_assignments a ON a.profile_id = u.profile_id AND a.ab_test_id = e.ab_test_id "
+	"    JOIN adapty.ab_test_assignments a ON a.profile_id = p.profile_id AND a.ab_test_id = e.ab_test_id "
 	"    JOIN adapty.ab_test_variations o ON o.ab_test_id = a.ab_test_id AND o.position = a.position "
 	"    JOIN adapty.ab_test_variations v ON v.ab_test_id = $1 AND v.name = o.name "
-	"    WHERE $4 ORDER BY e.depth LIMIT 1) h ON $4 "
+	"    ORDER BY e.depth LIMIT 1) h ON true "
 	"ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = 4,
-	.argtypes = {UUIDOID, UUIDARRAYOID, INT4ARRAYOID, BOOLOID},
+	.argtypes = {UUIDOID, UUIDARRAYOID, INT4ARRAYOID, TIMESTAMPTZOID},
 };
 
 /* The first bucket of each variation, for width_bucket(). */
@@ -400,6 +408,7 @@ adapty_assign_variations(PG_FUNCTION_ARGS)
 	const TargetTest *test;
 	Datum		values[4];
 	ApiScope	scope;
+	bool		has_previous;
 	uint64		n;
 
 	if (PG_ARGISNULL(1))
@@ -420,9 +429,10 @@ adapty_assign_variations(PG_FUNCTION_ARGS)
 	values[1] = test->segment == NULL ? PG_GETARG_DATUM(1) :
 		profiles_in_segment(PG_GETARG_ARRAYTYPE_P(1), test->segment);
 	values[2] = first_buckets(test);
-	values[3] = BoolGetDatum(test->has_previous);
+	has_previous = test->has_previous;
+	values[3] = TimestampTzGetDatum(clock_write_now());
 	scope_enter(&scope);
-	n = plan_execute(&assign_set_plan, values, NULL, false);
+	n = plan_execute(has_previous ? &inherit_set_plan : &assign_set_plan, values, NULL, false);
 	scope_leave(&scope);
 	PG_RETURN_INT64((int64) n);
 }
