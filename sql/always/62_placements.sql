@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION adapty.variation_info(variation_id uuid)
 BEGIN ATOMIC
     SELECT w.title, w.revision,
            CASE WHEN t.is_cross_placement THEN t.name || ' child-' || x.placement_position - 1 ELSE t.name END,
-           t.revision, x.placement_id, CASE WHEN t.is_cross_placement THEN t.name END, v.name, x.segment_name,
+           t.revision, x.placement_id, CASE WHEN t.is_cross_placement THEN t.name END, v.name, (SELECT s.name FROM adapty.segments s WHERE s.segment_id = x.segment_id),
            x.variation_id, x.paywall_id, x.ab_test_id
     FROM adapty.variations x
     JOIN adapty.paywalls w ON w.paywall_id = x.paywall_id
@@ -254,6 +254,8 @@ CREATE OR REPLACE TRIGGER adapty_targeting_changed AFTER INSERT OR UPDATE OR DEL
 CREATE OR REPLACE TRIGGER adapty_targeting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON adapty.products
     FOR EACH STATEMENT EXECUTE FUNCTION adapty._targeting_changed();
 CREATE OR REPLACE TRIGGER adapty_targeting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON adapty.store_products
+    FOR EACH STATEMENT EXECUTE FUNCTION adapty._targeting_changed();
+CREATE OR REPLACE TRIGGER adapty_targeting_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON adapty.segments
     FOR EACH STATEMENT EXECUTE FUNCTION adapty._targeting_changed();
 
 -- ---- Who may read ----

@@ -84,8 +84,8 @@ CREATE TABLE adapty.ab_tests (
     winner                smallint,
     name                  text NOT NULL CONSTRAINT ab_tests_name_check CHECK (length(name) BETWEEN 1 AND 255),
     goal                  text CONSTRAINT ab_tests_goal_check CHECK (length(goal) BETWEEN 1 AND 1000),
-    segment_name          text,
-    released_segment_name text,
+    segment_id            uuid REFERENCES adapty.segments,
+    released_segment_id   uuid,
     CONSTRAINT ab_tests_name_key UNIQUE (name, revision),
     CONSTRAINT ab_tests_state_check CHECK (
         (started_at IS NOT NULL) = (state <> 'draft') AND (completed_at IS NOT NULL) = (state IN ('completed', 'archived'))
@@ -95,8 +95,8 @@ COMMENT ON TABLE adapty.ab_tests IS 'A/B tests: variations of what a placement (
 COMMENT ON COLUMN adapty.ab_tests.previous_id IS 'The test that this one is a modification of.';
 COMMENT ON COLUMN adapty.ab_tests.revision IS 'Counts the modifications of a test: name and revision are unique, the name alone means the newest.';
 COMMENT ON COLUMN adapty.ab_tests.winner IS 'Position of the variation that was chosen when the test was stopped; null for none.';
-COMMENT ON COLUMN adapty.ab_tests.segment_name IS 'The audience; null for all users. An archived test has let go of it.';
-COMMENT ON COLUMN adapty.ab_tests.released_segment_name IS 'The audience that an archived test had.';
+COMMENT ON COLUMN adapty.ab_tests.segment_id IS 'The audience; null for all users. An archived test has let go of it.';
+COMMENT ON COLUMN adapty.ab_tests.released_segment_id IS 'The audience that an archived test had; the segment may be gone.';
 
 CREATE TABLE adapty.ab_test_variations (
     ab_test_id uuid NOT NULL REFERENCES adapty.ab_tests ON DELETE CASCADE,
@@ -116,30 +116,31 @@ CREATE TABLE adapty.variations (
     created_at         timestamptz NOT NULL DEFAULT now(),
     position           smallint,
     placement_position smallint NOT NULL DEFAULT 1,
+    segment_id         uuid,
     placement_id       text NOT NULL,
-    segment_name       text,
     CONSTRAINT variations_ab_test_fkey FOREIGN KEY (ab_test_id, position) REFERENCES adapty.ab_test_variations ON DELETE CASCADE,
     CONSTRAINT variations_ab_test_key UNIQUE (ab_test_id, position, placement_id),
     CONSTRAINT variations_ab_test_check CHECK ((ab_test_id IS NULL) = (position IS NULL))
 );
-CREATE UNIQUE INDEX variations_audience_key ON adapty.variations (placement_id, paywall_id, segment_name) NULLS NOT DISTINCT
+CREATE UNIQUE INDEX variations_audience_key ON adapty.variations (placement_id, paywall_id, segment_id) NULLS NOT DISTINCT
     WHERE ab_test_id IS NULL;
 CREATE INDEX variations_paywall_id_idx ON adapty.variations (paywall_id);
 COMMENT ON TABLE adapty.variations IS 'Everything that was ever shown: a paywall at a placement, to an audience or as a variation of a test. variation_id ties a purchase to it. Kept when placement and audience are gone.';
 COMMENT ON COLUMN adapty.variations.placement_position IS 'Which of the test''s placements, from 1.';
-COMMENT ON COLUMN adapty.variations.segment_name IS 'The audience when it was made; null for all users.';
+COMMENT ON COLUMN adapty.variations.segment_id IS 'The audience when it was made, which may be gone; null for all users.';
 
 CREATE TABLE adapty.audiences (
     placement_id text NOT NULL REFERENCES adapty.placements ON DELETE CASCADE,
     priority     smallint NOT NULL CONSTRAINT audiences_priority_check CHECK (priority >= 0),
-    segment_name text,
+    segment_id   uuid REFERENCES adapty.segments,
     variation_id uuid REFERENCES adapty.variations,
     ab_test_id   uuid REFERENCES adapty.ab_tests,
     PRIMARY KEY (placement_id, priority),
-    CONSTRAINT audiences_segment_key UNIQUE NULLS NOT DISTINCT (placement_id, segment_name),
+    CONSTRAINT audiences_segment_key UNIQUE NULLS NOT DISTINCT (placement_id, segment_id),
     CONSTRAINT audiences_content_check CHECK (num_nonnulls(variation_id, ab_test_id) = 1),
-    CONSTRAINT audiences_default_check CHECK ((segment_name IS NULL) = (priority = 32767))
+    CONSTRAINT audiences_default_check CHECK ((segment_id IS NULL) = (priority = 32767))
 );
+CREATE INDEX audiences_segment_id_idx ON adapty.audiences (segment_id);
 CREATE INDEX audiences_variation_id_idx ON adapty.audiences (variation_id);
 CREATE INDEX audiences_ab_test_id_idx ON adapty.audiences (ab_test_id);
 COMMENT ON TABLE adapty.audiences IS 'Who sees what at a placement: the first audience by priority that the user is in.';

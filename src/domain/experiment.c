@@ -21,7 +21,6 @@
 #include "base/arg.h"
 #include "base/errors.h"
 #include "base/plans.h"
-#include "domain/audience.h"
 #include "domain/experiment.h"
 #include "domain/experiment_define.h"
 #include "domain/paywall.h"
@@ -35,7 +34,7 @@ PG_FUNCTION_INFO_V1(adapty_delete_ab_test);
 PG_FUNCTION_INFO_V1(adapty_modify_ab_test);
 PG_FUNCTION_INFO_V1(adapty_show_ab_test);
 
-#define TEST_COLUMNS "t.ab_test_id, t.name, t.revision, t.state::text, t.is_cross_placement, t.segment_name, t.goal"
+#define TEST_COLUMNS "t.ab_test_id, t.name, t.revision, t.state::text, t.is_cross_placement, t.segment_id, t.goal"
 
 static SavedPlan by_name_plan = {
 	.name = "test of a name",
@@ -91,7 +90,7 @@ static SavedPlan stop_plan = {
 static SavedPlan archive_plan = {
 	.name = "archived test",
 	.sql = "UPDATE adapty.ab_tests t SET state = 'archived', archived_at = pg_catalog.clock_timestamp(), "
-	"    released_segment_name = t.segment_name, segment_name = NULL "
+	"    released_segment_id = t.segment_id, segment_id = NULL "
 	"WHERE t.ab_test_id = $1 AND t.state = 'completed'",
 	.expected = SPI_OK_UPDATE,
 	.nargs = 1,
@@ -134,8 +133,8 @@ static SavedPlan winner_paywall_plan = {
 
 static SavedPlan copy_plan = {
 	.name = "copy of a test",
-	.sql = "INSERT INTO adapty.ab_tests (name, revision, previous_id, is_cross_placement, segment_name, goal) "
-	"SELECT t.name, t.revision + 1, t.ab_test_id, t.is_cross_placement, t.segment_name, COALESCE($2, t.goal) "
+	.sql = "INSERT INTO adapty.ab_tests (name, revision, previous_id, is_cross_placement, segment_id, goal) "
+	"SELECT t.name, t.revision + 1, t.ab_test_id, t.is_cross_placement, t.segment_id, COALESCE($2, t.goal) "
 	"FROM adapty.ab_tests t WHERE t.ab_test_id = $1 RETURNING ab_test_id",
 	.expected = SPI_OK_INSERT_RETURNING,
 	.nargs = 2,
@@ -153,8 +152,8 @@ static SavedPlan copy_variations_plan = {
 
 static SavedPlan copy_content_plan = {
 	.name = "copy of a test's content",
-	.sql = "INSERT INTO adapty.variations (ab_test_id, position, placement_id, placement_position, paywall_id, segment_name) "
-	"SELECT $2, x.position, x.placement_id, x.placement_position, x.paywall_id, x.segment_name "
+	.sql = "INSERT INTO adapty.variations (ab_test_id, position, placement_id, placement_position, paywall_id, segment_id) "
+	"SELECT $2, x.position, x.placement_id, x.placement_position, x.paywall_id, x.segment_id "
 	"FROM adapty.variations x WHERE x.ab_test_id = $1",
 	.expected = SPI_OK_INSERT,
 	.nargs = 2,
@@ -165,17 +164,18 @@ static SavedPlan runs_at_plan = {
 	.name = "test at an audience",
 	.sql = "SELECT FROM adapty.ab_tests t JOIN adapty.variations x ON x.ab_test_id = t.ab_test_id "
 	"WHERE t.ab_test_id = $1 AND t.state = 'live' AND NOT t.is_cross_placement "
-	"AND x.placement_id = $2 AND t.segment_name IS NOT DISTINCT FROM $3",
+	"AND x.placement_id = $2 AND t.segment_id IS NOT DISTINCT FROM $3",
 	.expected = SPI_OK_SELECT,
 	.nargs = 3,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
+	.argtypes = {UUIDOID, TEXTOID, UUIDOID},
 };
 
 static SavedPlan show_plan = {
 	.name = "test to show",
 	.sql = "SELECT pg_catalog.jsonb_build_object('ab_test_id', t.ab_test_id, 'name', t.name, 'revision', t.revision,"
 	" 'state', t.state, 'is_cross_placement', t.is_cross_placement, 'goal', t.goal,"
-	" 'segment', COALESCE(t.segment_name, t.released_segment_name), 'previous_id', t.previous_id,"
+	" 'segment', (SELECT s.name FROM adapty.segments s"
+	"   WHERE s.segment_id = COALESCE(t.segment_id, t.released_segment_id)), 'previous_id', t.previous_id,"
 	" 'winner', (SELECT v.name FROM adapty.ab_test_variations v"
 	"   WHERE v.ab_test_id = t.ab_test_id AND v.position = t.winner),"
 	" 'created_at', adapty._iso8601(t.created_at), 'started_at', adapty._iso8601(t.started_at),"
@@ -200,6 +200,7 @@ read_test(AbTest *test)
 {
 	HeapTuple	row = SPI_tuptable->vals[0];
 	TupleDesc	desc = SPI_tuptable->tupdesc;
+	Datum		value;
 	bool		isnull;
 
 	test->ab_test_id = *DatumGetUUIDP(SPI_getbinval(row, desc, 1, &isnull));
@@ -207,7 +208,13 @@ read_test(AbTest *test)
 	test->revision = DatumGetInt32(SPI_getbinval(row, desc, 3, &isnull));
 	test->state = SPI_getvalue(row, desc, 4);
 	test->is_cross = DatumGetBool(SPI_getbinval(row, desc, 5, &isnull));
-	test->segment = SPI_getvalue(row, desc, 6);
+	value = SPI_getbinval(row, desc, 6, &isnull);
+	test->segment_id = NULL;
+	if (!isnull)
+	{
+		test->segment_id = palloc(sizeof(pg_uuid_t));
+		*test->segment_id = *DatumGetUUIDP(value);
+	}
 	test->goal = SPI_getvalue(row, desc, 7);
 }
 
@@ -255,7 +262,7 @@ experiment_lookup(const char *ab_test)
 
 /* See experiment.h. */
 pg_uuid_t
-experiment_running_at(const char *ab_test, const char *placement_id, const char *segment)
+experiment_running_at(const char *ab_test, const char *placement_id, const pg_uuid_t *segment_id)
 {
 	AbTest		test;
 	Datum		values[3];
@@ -263,12 +270,12 @@ experiment_running_at(const char *ab_test, const char *placement_id, const char 
 	experiment_load(ab_test, &test);
 	values[0] = UUIDPGetDatum(&test.ab_test_id);
 	values[1] = CStringGetTextDatum(placement_id);
-	values[2] = segment == NULL ? (Datum) 0 : CStringGetTextDatum(segment);
-	if (plan_execute(&runs_at_plan, values, segment == NULL ? "  n" : NULL, false) == 0)
+	values[2] = UUIDPGetDatum(segment_id);
+	if (plan_execute(&runs_at_plan, values, segment_id == NULL ? "  n" : NULL, false) == 0)
 		ereport(ERROR,
 				(condition_errcode(COND_AB_TEST_STATE),
 				 errmsg("A/B test \"%s\" does not run for %s of placement \"%s\"", test.name,
-						segment == NULL ? "all users" : psprintf("segment \"%s\"", segment), placement_id),
+						audience_text(segment_id), placement_id),
 				 errhint("Starting a test makes it the content of its audience: adapty.start_ab_test().")));
 	return test.ab_test_id;
 }
@@ -340,19 +347,17 @@ mark_paywalls(const pg_uuid_t *ab_test_id)
 
 /* Makes a draft live; a regular test takes its audience, from "replaced" if that runs there. */
 static void
-start(const pg_uuid_t *ab_test_id, bool is_cross, const char *segment, const pg_uuid_t *replaced)
+start(const pg_uuid_t *ab_test_id, bool is_cross, const pg_uuid_t *segment_id, const pg_uuid_t *replaced)
 {
 	Datum		values[1] = {UUIDPGetDatum(ab_test_id)};
 	int			n;
 	char	  **placements = experiment_placements(ab_test_id, &n);
 
-	if (segment != NULL)
-		segment_check(segment);
 	for (int i = 0; i < n; i++)
 	{
 		placement_check(placements[i]);
 		if (!is_cross)
-			placement_put_test(placements[i], segment, ab_test_id, replaced);
+			placement_put_test(placements[i], segment_id, ab_test_id, replaced);
 	}
 	mark_paywalls(ab_test_id);
 	(void) plan_execute(&start_plan, values, NULL, false);
@@ -369,7 +374,7 @@ adapty_start_ab_test(PG_FUNCTION_ARGS)
 	refuse_unless_writable(fcinfo);
 	scope_enter(&scope);
 	load_for_change(ab_test, "draft", "started", &test);
-	start(&test.ab_test_id, test.is_cross, test.segment, NULL);
+	start(&test.ab_test_id, test.is_cross, test.segment_id, NULL);
 	scope_leave(&scope);
 	PG_RETURN_VOID();
 }
@@ -413,10 +418,10 @@ put_successor(const AbTest *test, const char *placement_id, int16 winner, const 
 	else
 	{
 		if (!test->is_cross)
-			placement_drop_audience(placement_id, test->segment);
+			placement_drop_audience(placement_id, test->segment_id);
 		return;
 	}
-	placement_put_paywall(placement_id, test->segment, &paywall_id, replaced);
+	placement_put_paywall(placement_id, test->segment_id, &paywall_id, replaced);
 }
 
 /* Stops a test whose audience has been given other content; winner 0 for none. */
@@ -448,7 +453,7 @@ adapty_stop_ab_test(PG_FUNCTION_ARGS)
 	refuse_unless_writable(fcinfo);
 	scope_enter(&scope);
 	load_for_change(ab_test, "live", "stopped", &test);
-	if (winner == NULL && paywall == NULL && !test.is_cross && test.segment == NULL)
+	if (winner == NULL && paywall == NULL && !test.is_cross && test.segment_id == NULL)
 		ereport(ERROR,
 				(condition_errcode(COND_BASE_ERROR),
 				 errmsg("A/B test \"%s\" is what all users see, so something must take its place", test.name),
@@ -516,7 +521,7 @@ copy_test(const AbTest *test, const char *goal, Jsonb *variations)
 		int			n;
 		char	  **placements = experiment_placements(&test->ab_test_id, &n);
 
-		experiment_write_variations(&copy, test->segment, placements, n, variations);
+		experiment_write_variations(&copy, test->segment_id, placements, n, variations);
 		return copy;
 	}
 	values[1] = UUIDPGetDatum(&copy);
@@ -545,7 +550,7 @@ adapty_modify_ab_test(PG_FUNCTION_ARGS)
 				(condition_errcode(COND_AB_TEST_STATE),
 				 errmsg("A/B test \"%s\" has a newer revision, %d", test.name, newest.revision)));
 	*copy = copy_test(&test, goal, variations);
-	start(copy, test.is_cross, test.segment, &test.ab_test_id);
+	start(copy, test.is_cross, test.segment_id, &test.ab_test_id);
 	complete(&test.ab_test_id, 0);
 	scope_leave(&scope);
 	PG_RETURN_UUID_P(copy);

@@ -19,7 +19,7 @@ typedef struct AbTest
 	int			revision;
 	char	   *state;			/* label of ab_test_state */
 	bool		is_cross;
-	char	   *segment;		/* NULL for all users */
+	pg_uuid_t  *segment_id;		/* NULL for all users */
 	char	   *goal;			/* NULL for none */
 } AbTest;
 
@@ -36,7 +36,8 @@ extern pg_uuid_t experiment_lookup(const char *ab_test);
  * The test of a name or id, which must run at this placement for this audience (NULL: all users):
  * ERROR (55000) if it does not.  Inside an open scope.
  */
-extern pg_uuid_t experiment_running_at(const char *ab_test, const char *placement_id, const char *segment);
+extern pg_uuid_t experiment_running_at(const char *ab_test, const char *placement_id,
+									   const pg_uuid_t *segment_id);
 
 /* ERROR (PT404) if a test has not this placement.  Inside an open scope. */
 extern void experiment_check_placement(const AbTest *test, const char *placement_id);

@@ -31,11 +31,11 @@
 #include "base/direct.h"
 #include "base/errors.h"
 #include "base/plans.h"
-#include "domain/audience.h"
 #include "domain/experiment.h"
 #include "domain/experiment_assign.h"
 #include "domain/identity.h"
 #include "domain/profile.h"
+#include "domain/segment.h"
 
 /* Attribute numbers in adapty.ab_test_assignments. */
 #define ASSIGNMENT_ASSIGNED_AT 3
@@ -321,7 +321,7 @@ assign_variation(FunctionCallInfo fcinfo, UserRef user)
 	test = test_for_assignment(text_to_cstring(PG_GETARG_TEXT_PP(1)), &ab_test_id);
 	position = assignment_find(fcinfo, test, &profile_id, false, &assigned_at);
 	if (position == 0 && test->is_live && !test->is_cross &&
-		(test->segment == NULL || segment_matches(&profile_id, test->segment)))
+		(test->segment == NULL || segment_contains(test->segment, &profile_id)))
 		position = assignment_make(test, &profile_id);
 	name = position > 0 ? variation_name(test, position) : NULL;
 	if (name == NULL)
@@ -380,21 +380,21 @@ first_buckets(const TargetTest *test)
 
 /* Of an array of profiles those who are in a segment. */
 static Datum
-profiles_in_segment(ArrayType *profiles, const char *segment)
+profiles_in_segment(Datum profiles, const char *segment)
 {
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-	int			kept = 0;
+	char	   *sql = psprintf("SELECT COALESCE(pg_catalog.array_agg(v.profile_id), '{}') FROM %s v "
+							   "WHERE v.profile_id = ANY ($1)", segment_view(segment));
+	Oid			type = UUIDARRAYOID;
+	ApiScope	scope;
+	Datum		result;
+	bool		isnull;
 
-	deconstruct_array(profiles, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR, &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (!nulls[i] && segment_matches(DatumGetUUIDP(values[i]), segment))
-			values[kept++] = values[i];
-	}
-	return PointerGetDatum(construct_array(values, kept, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+	scope_enter(&scope);
+	if (SPI_execute_with_args(sql, 1, &type, &profiles, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up segment \"%s\"", segment);
+	result = scope_copy(&scope, 0, 1, &isnull);
+	scope_leave(&scope);
+	return result;
 }
 
 PG_FUNCTION_INFO_V1(adapty_assign_variations);
@@ -411,10 +411,6 @@ adapty_assign_variations(PG_FUNCTION_ARGS)
 	bool		has_previous;
 	uint64		n;
 
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("profile_ids must not be null")));
 	refuse_unless_writable(fcinfo);
 	ab_test_id = experiment_lookup(ab_test);
 	test = test_for_assignment(ab_test, &ab_test_id);
@@ -425,9 +421,12 @@ adapty_assign_variations(PG_FUNCTION_ARGS)
 				 errmsg("A/B test \"%s\" is a cross-placement test", ab_test) :
 				 errmsg("A/B test \"%s\" does not run any more", ab_test),
 				 errdetail("Users enter a regular test that runs; a cross-placement test takes them in when they first ask for a paywall.")));
+	/* What array_agg() makes of nobody. */
+	if (PG_ARGISNULL(1))
+		PG_RETURN_INT64(0);
 	values[0] = UUIDPGetDatum(&ab_test_id);
 	values[1] = test->segment == NULL ? PG_GETARG_DATUM(1) :
-		profiles_in_segment(PG_GETARG_ARRAYTYPE_P(1), test->segment);
+		profiles_in_segment(PG_GETARG_DATUM(1), test->segment);
 	values[2] = first_buckets(test);
 	has_previous = test->has_previous;
 	values[3] = TimestampTzGetDatum(clock_write_now());

@@ -18,11 +18,11 @@
 #include "base/json_fields.h"
 #include "base/jsonb_build.h"
 #include "base/plans.h"
-#include "domain/audience.h"
 #include "domain/experiment_assign.h"
 #include "domain/experiment_define.h"
 #include "domain/paywall.h"
 #include "domain/placement.h"
+#include "domain/segment.h"
 #include "domain/targeting.h"
 
 #define MIN_VARIATIONS 2
@@ -40,20 +40,20 @@ typedef struct VariationChange
 
 static SavedPlan test_insert_plan = {
 	.name = "new test",
-	.sql = "INSERT INTO adapty.ab_tests (name, is_cross_placement, segment_name, goal) VALUES ($1, $2, $3, $4) "
+	.sql = "INSERT INTO adapty.ab_tests (name, is_cross_placement, segment_id, goal) VALUES ($1, $2, $3, $4) "
 	"RETURNING ab_test_id",
 	.expected = SPI_OK_INSERT_RETURNING,
 	.nargs = 4,
-	.argtypes = {TEXTOID, BOOLOID, TEXTOID, TEXTOID},
+	.argtypes = {TEXTOID, BOOLOID, UUIDOID, TEXTOID},
 };
 
 static SavedPlan test_update_plan = {
 	.name = "draft of a test",
-	.sql = "UPDATE adapty.ab_tests t SET is_cross_placement = $2, segment_name = $3, goal = $4 "
+	.sql = "UPDATE adapty.ab_tests t SET is_cross_placement = $2, segment_id = $3, goal = $4 "
 	"WHERE t.name = $1 AND t.state = 'draft' RETURNING ab_test_id",
 	.expected = SPI_OK_UPDATE_RETURNING,
 	.nargs = 4,
-	.argtypes = {TEXTOID, BOOLOID, TEXTOID, TEXTOID},
+	.argtypes = {TEXTOID, BOOLOID, UUIDOID, TEXTOID},
 };
 
 static SavedPlan variations_delete_plan = {
@@ -74,11 +74,11 @@ static SavedPlan variation_insert_plan = {
 
 static SavedPlan content_insert_plan = {
 	.name = "content of a variation",
-	.sql = "INSERT INTO adapty.variations (ab_test_id, position, placement_id, placement_position, paywall_id, segment_name) "
+	.sql = "INSERT INTO adapty.variations (ab_test_id, position, placement_id, placement_position, paywall_id, segment_id) "
 	"VALUES ($1, $2, $3, $4, $5, $6)",
 	.expected = SPI_OK_INSERT,
 	.nargs = 6,
-	.argtypes = {UUIDOID, INT2OID, TEXTOID, INT2OID, UUIDOID, TEXTOID},
+	.argtypes = {UUIDOID, INT2OID, TEXTOID, INT2OID, UUIDOID, UUIDOID},
 };
 
 /* Types that the placements of a test have. */
@@ -272,7 +272,7 @@ check_placements(char **placements, int n, Datum array)
 
 /* See experiment_define.h. */
 void
-experiment_write_variations(const pg_uuid_t *ab_test_id, const char *segment, char **placements,
+experiment_write_variations(const pg_uuid_t *ab_test_id, const pg_uuid_t *segment_id, char **placements,
 							int n_placements, Jsonb *array)
 {
 	int			n;
@@ -284,21 +284,20 @@ experiment_write_variations(const pg_uuid_t *ab_test_id, const char *segment, ch
 			Int32GetDatum(variations[i].weight), CStringGetTextDatum(variations[i].name)};
 
 		(void) plan_execute(&variation_insert_plan, values, NULL, false);
-		if (segment != NULL)
-			values[5] = CStringGetTextDatum(segment);
+		values[5] = UUIDPGetDatum(segment_id);
 		for (int p = 0; p < n_placements; p++)
 		{
 			values[2] = CStringGetTextDatum(placements[p]);
 			values[3] = Int16GetDatum((int16) (p + 1));
 			values[4] = UUIDPGetDatum(&variations[i].paywall_ids[p]);
-			(void) plan_execute(&content_insert_plan, values, segment == NULL ? "     n" : NULL, false);
+			(void) plan_execute(&content_insert_plan, values, segment_id == NULL ? "     n" : NULL, false);
 		}
 	}
 }
 
 /* Makes the draft's row, or changes it if the newest test of the name is a draft. */
 static pg_uuid_t
-put_test(const char *name, bool is_cross, const char *segment, const char *goal)
+put_test(const char *name, bool is_cross, const pg_uuid_t *segment_id, const char *goal)
 {
 	Datum		values[4] = {CStringGetTextDatum(name), BoolGetDatum(is_cross)};
 	char		nulls[] = "    ";
@@ -314,10 +313,9 @@ put_test(const char *name, bool is_cross, const char *segment, const char *goal)
 				 strcmp(known.state, "live") == 0 ?
 				 errhint("adapty.modify_ab_test() stops it and starts a changed copy.") :
 				 errhint("Give the new test another name.")));
-	nulls[2] = segment == NULL ? 'n' : ' ';
+	nulls[2] = segment_id == NULL ? 'n' : ' ';
 	nulls[3] = goal == NULL ? 'n' : ' ';
-	if (segment != NULL)
-		values[2] = CStringGetTextDatum(segment);
+	values[2] = UUIDPGetDatum(segment_id);
 	if (goal != NULL)
 		values[3] = CStringGetTextDatum(goal);
 	(void) plan_execute(is_known ? &test_update_plan : &test_insert_plan, values, nulls, false);
@@ -336,10 +334,12 @@ adapty_define_ab_test(PG_FUNCTION_ARGS)
 	int			n_placements;
 	char	  **placements = arg_placements(fcinfo, 1, &n_placements);
 	Jsonb	   *variations = arg_jsonb(fcinfo, 2, "variations");
-	char	   *segment = arg_text(fcinfo, 3, "segment", false, MAX_SEGMENT_NAME);
+	char	   *segment = arg_text(fcinfo, 3, "segment", false, MAX_TARGETING_TITLE);
 	char	   *goal = arg_text(fcinfo, 4, "goal", false, MAX_GOAL);
 	pg_uuid_t  *ab_test_id = palloc(sizeof(pg_uuid_t));
 	pg_uuid_t	looks_like_id;
+	pg_uuid_t	found;
+	pg_uuid_t  *segment_id = segment == NULL ? NULL : &found;
 	ApiScope	scope;
 
 	if (parse_uuid(name, &looks_like_id))
@@ -351,10 +351,10 @@ adapty_define_ab_test(PG_FUNCTION_ARGS)
 	scope_enter(&scope);
 	targeting_lock();
 	check_placements(placements, n_placements, PG_GETARG_DATUM(1));
-	if (segment != NULL)
-		segment_check(segment);
-	*ab_test_id = put_test(name, n_placements > 1, segment, goal);
-	experiment_write_variations(ab_test_id, segment, placements, n_placements, variations);
+	if (segment_id != NULL)
+		segment_find(segment, segment_id);
+	*ab_test_id = put_test(name, n_placements > 1, segment_id, goal);
+	experiment_write_variations(ab_test_id, segment_id, placements, n_placements, variations);
 	scope_leave(&scope);
 	PG_RETURN_UUID_P(ab_test_id);
 }

@@ -24,7 +24,7 @@ extern char **experiment_placements(const pg_uuid_t *ab_test_id, int *n);
  * Checks an argument "variations" and writes it to a test that has none yet.  ERROR (22023) naming
  * what is wrong.
  */
-extern void experiment_write_variations(const pg_uuid_t *ab_test_id, const char *segment,
+extern void experiment_write_variations(const pg_uuid_t *ab_test_id, const pg_uuid_t *segment_id,
 										char **placements, int n_placements, Jsonb *variations);
 
 #endif							/* ADAPTY_EXPERIMENT_DEFINE_H */

@@ -28,10 +28,10 @@
 #include "base/errors.h"
 #include "base/guc.h"
 #include "base/plans.h"
-#include "domain/audience.h"
 #include "domain/experiment_assign.h"
 #include "domain/identity.h"
 #include "domain/product.h"
+#include "domain/segment.h"
 #include "domain/targeting.h"
 
 #define PROFILE_SUBSCRIPTION_STATE 6	/* attribute number in adapty.profiles */
@@ -192,7 +192,7 @@ sticky_variation(const Request *request, const TargetPlacement *placement)
 static bool
 in_audience(const Request *request, const char *segment)
 {
-	return segment == NULL || segment_matches(&request->profile_id, segment);
+	return segment == NULL || segment_contains(segment, &request->profile_id);
 }
 
 /* The variation of a test that the user gets from now on. */

@@ -19,10 +19,10 @@
 #include "base/json_fields.h"
 #include "base/jsonb_build.h"
 #include "base/plans.h"
-#include "domain/audience.h"
 #include "domain/experiment.h"
 #include "domain/paywall.h"
 #include "domain/placement.h"
+#include "domain/segment.h"
 #include "domain/targeting.h"
 
 #define MAX_AUDIENCES 1000		/* of a placement */
@@ -93,10 +93,10 @@ static SavedPlan audiences_delete_plan = {
 
 static SavedPlan audience_delete_plan = {
 	.name = "audience to delete",
-	.sql = "DELETE FROM adapty.audiences a WHERE a.placement_id = $1 AND a.segment_name = $2",
+	.sql = "DELETE FROM adapty.audiences a WHERE a.placement_id = $1 AND a.segment_id = $2",
 	.expected = SPI_OK_DELETE,
 	.nargs = 2,
-	.argtypes = {TEXTOID, TEXTOID},
+	.argtypes = {TEXTOID, UUIDOID},
 };
 
 /* A test that runs at the placement and is not content of an audience any more. */
@@ -114,50 +114,50 @@ static SavedPlan lost_test_plan = {
 /* The variation of a paywall for an audience: the same again if there was one. */
 static SavedPlan variation_insert_plan = {
 	.name = "new variation",
-	.sql = "INSERT INTO adapty.variations (placement_id, segment_name, paywall_id) VALUES ($1, $2, $3) "
+	.sql = "INSERT INTO adapty.variations (placement_id, segment_id, paywall_id) VALUES ($1, $2, $3) "
 	"ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = 3,
-	.argtypes = {TEXTOID, TEXTOID, UUIDOID},
+	.argtypes = {TEXTOID, UUIDOID, UUIDOID},
 };
 
 static SavedPlan variation_find_plan = {
 	.name = "variation of a paywall",
 	.sql = "SELECT x.variation_id FROM adapty.variations x WHERE x.ab_test_id IS NULL "
-	"AND x.placement_id = $1 AND x.segment_name IS NOT DISTINCT FROM $2 AND x.paywall_id = $3",
+	"AND x.placement_id = $1 AND x.segment_id IS NOT DISTINCT FROM $2 AND x.paywall_id = $3",
 	.expected = SPI_OK_SELECT,
 	.nargs = 3,
-	.argtypes = {TEXTOID, TEXTOID, UUIDOID},
+	.argtypes = {TEXTOID, UUIDOID, UUIDOID},
 };
 
 static SavedPlan audience_insert_plan = {
 	.name = "new audience",
-	.sql = "INSERT INTO adapty.audiences (placement_id, segment_name, variation_id, ab_test_id, priority) "
+	.sql = "INSERT INTO adapty.audiences (placement_id, segment_id, variation_id, ab_test_id, priority) "
 	"VALUES ($1, $2, $3, $4, $5)",
 	.expected = SPI_OK_INSERT,
 	.nargs = 5,
-	.argtypes = {TEXTOID, TEXTOID, UUIDOID, UUIDOID, INT2OID},
+	.argtypes = {TEXTOID, UUIDOID, UUIDOID, UUIDOID, INT2OID},
 };
 
 static SavedPlan audience_update_plan = {
 	.name = "content of an audience",
 	.sql = "UPDATE adapty.audiences a SET variation_id = $3, ab_test_id = $4 "
-	"WHERE a.placement_id = $1 AND a.segment_name IS NOT DISTINCT FROM $2",
+	"WHERE a.placement_id = $1 AND a.segment_id IS NOT DISTINCT FROM $2",
 	.expected = SPI_OK_UPDATE,
 	.nargs = 4,
-	.argtypes = {TEXTOID, TEXTOID, UUIDOID, UUIDOID},
+	.argtypes = {TEXTOID, UUIDOID, UUIDOID, UUIDOID},
 };
 
 /* The test that an audience shows, if it is another than $3; the number that a new audience gets. */
 static SavedPlan audience_plan = {
 	.name = "audience",
 	.sql = "SELECT (SELECT t.name FROM adapty.audiences a JOIN adapty.ab_tests t ON t.ab_test_id = a.ab_test_id "
-	"    WHERE a.placement_id = $1 AND a.segment_name IS NOT DISTINCT FROM $2 AND t.ab_test_id IS DISTINCT FROM $3), "
+	"    WHERE a.placement_id = $1 AND a.segment_id IS NOT DISTINCT FROM $2 AND t.ab_test_id IS DISTINCT FROM $3), "
 	"(SELECT COALESCE(pg_catalog.max(a.priority) + 1, 0)::smallint FROM adapty.audiences a "
-	"    WHERE a.placement_id = $1 AND a.segment_name IS NOT NULL)",
+	"    WHERE a.placement_id = $1 AND a.segment_id IS NOT NULL)",
 	.expected = SPI_OK_SELECT,
 	.nargs = 3,
-	.argtypes = {TEXTOID, TEXTOID, UUIDOID},
+	.argtypes = {TEXTOID, UUIDOID, UUIDOID},
 };
 
 static SavedPlan show_plan = {
@@ -168,12 +168,13 @@ static SavedPlan show_plan = {
 	" 'audiences', COALESCE((SELECT pg_catalog.jsonb_agg(a.audience ORDER BY a.number) FROM ("
 	"   SELECT pg_catalog.row_number() OVER (ORDER BY a.priority) AS number,"
 	"    pg_catalog.jsonb_build_object('priority', pg_catalog.row_number() OVER (ORDER BY a.priority) - 1,"
-	"     'segment', a.segment_name, 'variation_id', a.variation_id,"
+	"     'segment', s.name, 'variation_id', a.variation_id,"
 	"     'paywall_id', w.paywall_id, 'paywall', w.title,"
 	"     'ab_test_id', t.ab_test_id, 'ab_test', t.name) AS audience"
 	"   FROM adapty.audiences a LEFT JOIN adapty.variations x ON x.variation_id = a.variation_id"
 	"   LEFT JOIN adapty.paywalls w ON w.paywall_id = x.paywall_id"
-	"   LEFT JOIN adapty.ab_tests t ON t.ab_test_id = a.ab_test_id WHERE a.placement_id = p.placement_id) a), '[]'))"
+	"   LEFT JOIN adapty.ab_tests t ON t.ab_test_id = a.ab_test_id"
+	"   LEFT JOIN adapty.segments s ON s.segment_id = a.segment_id WHERE a.placement_id = p.placement_id) a), '[]'))"
 	" FROM adapty.placements p WHERE p.placement_id = $1",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
@@ -200,6 +201,15 @@ placement_check(const char *placement_id)
 		placement_not_found(placement_id);
 }
 
+/* See placement.h. */
+char *
+audience_text(const pg_uuid_t *segment_id)
+{
+	char	   *name = segment_id == NULL ? NULL : segment_name(segment_id);
+
+	return name == NULL ? "all users" : psprintf("segment \"%s\"", name);
+}
+
 /* ---- audiences ---- */
 
 /* A text as an argument of a plan, NULL as null. */
@@ -210,15 +220,23 @@ text_or_null(const char *value, char *null)
 	return value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
 }
 
+/* A uuid as an argument of a plan, NULL as null. */
+static Datum
+uuid_or_null(const pg_uuid_t *value, char *null)
+{
+	*null = value == NULL ? 'n' : ' ';
+	return UUIDPGetDatum(value);
+}
+
 /* The variation of a paywall for an audience of a placement. */
 static pg_uuid_t
-plain_variation(const char *placement_id, const char *segment, const pg_uuid_t *paywall_id)
+plain_variation(const char *placement_id, const pg_uuid_t *segment_id, const pg_uuid_t *paywall_id)
 {
 	Datum		values[3] = {CStringGetTextDatum(placement_id), 0, UUIDPGetDatum(paywall_id)};
 	char		nulls[] = "   ";
 	bool		isnull;
 
-	values[1] = text_or_null(segment, &nulls[1]);
+	values[1] = uuid_or_null(segment_id, &nulls[1]);
 	(void) plan_execute(&variation_insert_plan, values, nulls, false);
 	if (plan_execute(&variation_find_plan, values, nulls, false) == 0)
 		elog(ERROR, "variation of placement \"%s\" is gone", placement_id);
@@ -227,17 +245,15 @@ plain_variation(const char *placement_id, const char *segment, const pg_uuid_t *
 
 /* Writes an audience's row: its content is a variation or a test.  The number of rows. */
 static uint64
-write_audience(SavedPlan *plan, const char *placement_id, int priority, const char *segment,
+write_audience(SavedPlan *plan, const char *placement_id, int priority, const pg_uuid_t *segment_id,
 			   const pg_uuid_t *variation_id, const pg_uuid_t *ab_test_id)
 {
 	Datum		values[5] = {CStringGetTextDatum(placement_id)};
 	char		nulls[] = "     ";
 
-	values[1] = text_or_null(segment, &nulls[1]);
-	values[2] = UUIDPGetDatum(variation_id);
-	nulls[2] = variation_id == NULL ? 'n' : ' ';
-	values[3] = UUIDPGetDatum(ab_test_id);
-	nulls[3] = ab_test_id == NULL ? 'n' : ' ';
+	values[1] = uuid_or_null(segment_id, &nulls[1]);
+	values[2] = uuid_or_null(variation_id, &nulls[2]);
+	values[3] = uuid_or_null(ab_test_id, &nulls[3]);
 	values[4] = Int16GetDatum((int16) priority);
 	return plan_execute(plan, values, nulls, false);
 }
@@ -247,17 +263,17 @@ write_audience(SavedPlan *plan, const char *placement_id, int priority, const ch
  * other than the one that may be replaced (NULL: none).
  */
 static void
-put_content(const char *placement_id, const char *segment, const pg_uuid_t *variation_id,
+put_content(const char *placement_id, const pg_uuid_t *segment_id, const pg_uuid_t *variation_id,
 			const pg_uuid_t *ab_test_id, const pg_uuid_t *replaced)
 {
-	Datum		values[3] = {CStringGetTextDatum(placement_id), 0, UUIDPGetDatum(replaced)};
+	Datum		values[3] = {CStringGetTextDatum(placement_id)};
 	char		nulls[] = "   ";
 	char	   *other;
 	int			next;
 	bool		isnull;
 
-	values[1] = text_or_null(segment, &nulls[1]);
-	nulls[2] = replaced == NULL ? 'n' : ' ';
+	values[1] = uuid_or_null(segment_id, &nulls[1]);
+	values[2] = uuid_or_null(replaced, &nulls[2]);
 	(void) plan_execute(&audience_plan, values, nulls, false);
 	other = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	next = DatumGetInt16(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
@@ -265,37 +281,37 @@ put_content(const char *placement_id, const char *segment, const pg_uuid_t *vari
 		ereport(ERROR,
 				(condition_errcode(COND_AB_TEST_STATE),
 				 errmsg("A/B test \"%s\" runs for %s of placement \"%s\"", other,
-						segment == NULL ? "all users" : psprintf("segment \"%s\"", segment), placement_id),
+						audience_text(segment_id), placement_id),
 				 errhint("Stop it first: adapty.stop_ab_test().")));
-	if (write_audience(&audience_update_plan, placement_id, 0, segment, variation_id, ab_test_id) == 0)
-		(void) write_audience(&audience_insert_plan, placement_id, segment == NULL ? DEFAULT_PRIORITY : next,
-							  segment, variation_id, ab_test_id);
+	if (write_audience(&audience_update_plan, placement_id, 0, segment_id, variation_id, ab_test_id) == 0)
+		(void) write_audience(&audience_insert_plan, placement_id, segment_id == NULL ? DEFAULT_PRIORITY : next,
+							  segment_id, variation_id, ab_test_id);
 }
 
 /* See placement.h. */
 void
-placement_put_test(const char *placement_id, const char *segment, const pg_uuid_t *ab_test_id,
+placement_put_test(const char *placement_id, const pg_uuid_t *segment_id, const pg_uuid_t *ab_test_id,
 				   const pg_uuid_t *replaced)
 {
-	put_content(placement_id, segment, NULL, ab_test_id, replaced);
+	put_content(placement_id, segment_id, NULL, ab_test_id, replaced);
 }
 
 /* See placement.h. */
 void
-placement_put_paywall(const char *placement_id, const char *segment, const pg_uuid_t *paywall_id,
+placement_put_paywall(const char *placement_id, const pg_uuid_t *segment_id, const pg_uuid_t *paywall_id,
 					  const pg_uuid_t *replaced)
 {
-	pg_uuid_t	variation_id = plain_variation(placement_id, segment, paywall_id);
+	pg_uuid_t	variation_id = plain_variation(placement_id, segment_id, paywall_id);
 
-	put_content(placement_id, segment, &variation_id, NULL, replaced);
+	put_content(placement_id, segment_id, &variation_id, NULL, replaced);
 	paywall_mark_live(paywall_id);
 }
 
 /* See placement.h. */
 void
-placement_drop_audience(const char *placement_id, const char *segment)
+placement_drop_audience(const char *placement_id, const pg_uuid_t *segment_id)
 {
-	Datum		values[2] = {CStringGetTextDatum(placement_id), CStringGetTextDatum(segment)};
+	Datum		values[2] = {CStringGetTextDatum(placement_id), UUIDPGetDatum(segment_id)};
 
 	(void) plan_execute(&audience_delete_plan, values, NULL, false);
 }
@@ -350,7 +366,7 @@ read_audiences(Jsonb *array, int *n)
 							"It must be an object with \"paywall\" or \"ab_test\", and \"segment\" unless it is the last.",
 							&fields);
 		fields_check_known(&fields, known, "an audience");
-		audiences[i].segment = field_text(&fields, "segment", false, MAX_SEGMENT_NAME);
+		audiences[i].segment = field_text(&fields, "segment", false, MAX_TARGETING_TITLE);
 		audiences[i].paywall = field_text(&fields, "paywall", false, MAX_TARGETING_TITLE);
 		audiences[i].ab_test = field_text(&fields, "ab_test", false, MAX_AB_TEST_NAME);
 		if (audiences[i].paywall == NULL && audiences[i].ab_test == NULL)
@@ -373,22 +389,24 @@ put_audiences(const char *placement_id, const AudienceChange *audiences, int n)
 	{
 		const AudienceChange *audience = &audiences[i];
 		int			priority = audience->segment == NULL ? DEFAULT_PRIORITY : i;
+		pg_uuid_t	found;
+		pg_uuid_t  *segment_id = audience->segment == NULL ? NULL : &found;
 		pg_uuid_t	id;
 
-		if (audience->segment != NULL)
-			segment_check(audience->segment);
+		if (segment_id != NULL)
+			segment_find(audience->segment, segment_id);
 		if (audience->paywall != NULL)
 		{
 			pg_uuid_t	paywall_id = paywall_lookup(audience->paywall);
 
-			id = plain_variation(placement_id, audience->segment, &paywall_id);
+			id = plain_variation(placement_id, segment_id, &paywall_id);
 			paywall_mark_live(&paywall_id);
-			(void) write_audience(&audience_insert_plan, placement_id, priority, audience->segment, &id, NULL);
+			(void) write_audience(&audience_insert_plan, placement_id, priority, segment_id, &id, NULL);
 		}
 		else
 		{
-			id = experiment_running_at(audience->ab_test, placement_id, audience->segment);
-			(void) write_audience(&audience_insert_plan, placement_id, priority, audience->segment, NULL, &id);
+			id = experiment_running_at(audience->ab_test, placement_id, segment_id);
+			(void) write_audience(&audience_insert_plan, placement_id, priority, segment_id, NULL, &id);
 		}
 	}
 	if (plan_execute(&lost_test_plan, values, NULL, false) > 0)

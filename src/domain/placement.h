@@ -17,12 +17,15 @@ extern void placement_check(const char *placement_id);
  * adding the audience before the default one if it is not there.  ERROR (55000) if a test runs there
  * other than the one to be replaced (NULL: none).
  */
-extern void placement_put_test(const char *placement_id, const char *segment,
+extern void placement_put_test(const char *placement_id, const pg_uuid_t *segment_id,
 							   const pg_uuid_t *ab_test_id, const pg_uuid_t *replaced);
-extern void placement_put_paywall(const char *placement_id, const char *segment,
+extern void placement_put_paywall(const char *placement_id, const pg_uuid_t *segment_id,
 								  const pg_uuid_t *paywall_id, const pg_uuid_t *replaced);
 
+/* How errors name an audience: all users / segment "x". */
+extern char *audience_text(const pg_uuid_t *segment_id);
+
 /* Takes an audience away; not the default one. */
-extern void placement_drop_audience(const char *placement_id, const char *segment);
+extern void placement_drop_audience(const char *placement_id, const pg_uuid_t *segment_id);
 
 #endif							/* ADAPTY_PLACEMENT_H */

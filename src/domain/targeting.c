@@ -93,8 +93,8 @@ static SavedPlan placement_plan = {
 
 static SavedPlan audiences_plan = {
 	.name = "audiences of a placement",
-	.sql = "SELECT a.segment_name, a.variation_id, a.ab_test_id FROM adapty.audiences a "
-	"WHERE a.placement_id = $1 ORDER BY a.priority",
+	.sql = "SELECT s.name, a.variation_id, a.ab_test_id FROM adapty.audiences a "
+	"LEFT JOIN adapty.segments s ON s.segment_id = a.segment_id WHERE a.placement_id = $1 ORDER BY a.priority",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
 	.argtypes = {TEXTOID},
@@ -102,17 +102,18 @@ static SavedPlan audiences_plan = {
 
 /* One row a variation. A stopped cross-placement test goes on for those in it, 90 days at most. */
 #define TEST_ROWS \
-	"SELECT t.ab_test_id, t.is_cross_placement, t.state = 'live', t.previous_id IS NOT NULL, t.segment_name, " \
+	"SELECT t.ab_test_id, t.is_cross_placement, t.state = 'live', t.previous_id IS NOT NULL, s.name, " \
 	"    (v.weight * 100)::integer, x.variation_id, t.state = 'draft' " \
 	"FROM adapty.variations x JOIN adapty.ab_tests t ON t.ab_test_id = x.ab_test_id " \
-	"JOIN adapty.ab_test_variations v ON v.ab_test_id = x.ab_test_id AND v.position = x.position "
+	"JOIN adapty.ab_test_variations v ON v.ab_test_id = x.ab_test_id AND v.position = x.position " \
+	"LEFT JOIN adapty.segments s ON s.segment_id = t.segment_id "
 
 static SavedPlan tests_plan = {
 	.name = "tests of a placement",
 	.sql = TEST_ROWS
 	"WHERE x.placement_id = $1 AND (t.state = 'live' OR t.is_cross_placement "
 	"    AND t.completed_at > pg_catalog.clock_timestamp() - interval '91 days') "
-	"ORDER BY t.is_cross_placement DESC, t.segment_name IS NULL, t.started_at, t.ab_test_id, v.position",
+	"ORDER BY t.is_cross_placement DESC, t.segment_id IS NULL, t.started_at, t.ab_test_id, v.position",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,
 	.argtypes = {TEXTOID},

@@ -189,6 +189,49 @@ SELECT adapty.stop_ab_test('AB slot 1', paywall => 'AB rest');
 SELECT adapty.start_ab_test('AB slot 2');
 SELECT adapty.stop_ab_test('AB slot 2', winner => 'Variant B');
 
+-- ---- tests for a segment ----
+INSERT INTO adapty.profiles (profile_id, custom_attributes) SELECT ('ae000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
+    CASE WHEN i % 2 = 0 THEN '{"kind": "ab"}'::jsonb ELSE '{}' END FROM generate_series(1, 100) i;
+CREATE TEMP VIEW ae_users AS SELECT profile_id, custom_attributes <> '{}' AS is_in FROM adapty.profiles WHERE profile_id::text LIKE 'ae000000-%';
+SELECT adapty.create_segment('AB kind', $$attr.kind = 'ab'$$) IS NOT NULL AS made;
+SELECT adapty.define_placement('ab.home', '[{"segment": "Trial cancelled", "paywall": "AB rest"}, {"paywall": "AB rest"}]');
+SELECT adapty.define_ab_test('AB segment', '{ab.home}', '[{"paywall": "AB one"}, {"paywall": "AB three"}]', segment => 'AB kind') AS segment \gset
+SELECT adapty.drop_segment('AB kind');
+SELECT adapty.start_ab_test('AB segment');
+SELECT a ->> 'segment' AS segment, a ->> 'ab_test' AS ab_test FROM jsonb_array_elements(adapty.show_placement('ab.home') -> 'audiences') a;
+SELECT is_in, count(p ->> 'ab_test_name') AS in_test FROM (SELECT is_in, adapty.get_paywall(profile_id, 'ab.home') AS p FROM ae_users WHERE profile_id < 'ae000000-0000-7000-8000-000000000033') u GROUP BY 1 ORDER BY 1;
+SELECT is_in, count(adapty.assign_variation(profile_id, 'AB segment')) AS in_test FROM ae_users WHERE profile_id < 'ae000000-0000-7000-8000-000000000043' GROUP BY 1 ORDER BY 1;
+SELECT adapty.assign_variations('AB segment', array_agg(profile_id)) AS new FROM ae_users;
+SELECT adapty.assign_variations('AB segment', (SELECT array_agg(profile_id) FROM ae_users WHERE false)) AS nobody;
+SELECT count(*), bool_and(is_in) AS all_in FROM adapty.ab_test_assignments JOIN ae_users USING (profile_id) WHERE ab_test_id = :'segment';
+-- another for the same segment at the placement, and one for all users there
+SELECT count(adapty.define_ab_test(name, '{ab.home}', '[{"paywall": "AB one"}, {"paywall": "AB three"}]', segment => segment)) FROM (VALUES ('AB segment 2', 'AB kind'), ('AB everybody', NULL)) t (name, segment);
+SELECT adapty.start_ab_test('AB segment 2');
+SELECT adapty.start_ab_test('AB everybody');
+SELECT DISTINCT is_in, adapty.get_paywall(profile_id, 'ab.home') ->> 'ab_test_name' AS test FROM ae_users ORDER BY 1, 2;
+-- stopped for nothing: the next audience
+SELECT adapty.stop_ab_test('AB segment');
+SELECT DISTINCT is_in, adapty.get_paywall(profile_id, 'ab.home') ->> 'ab_test_name' AS test FROM ae_users ORDER BY 1, 2;
+SELECT adapty.stop_ab_test('AB everybody', paywall => 'AB rest'), adapty.delete_ab_test('AB segment 2');
+-- a completed test keeps its segment, an archived one does not
+SELECT adapty.drop_segment('AB kind');
+SELECT adapty.archive_ab_test('AB segment');
+SELECT adapty.show_ab_test('AB segment') -> 'segment' AS segment;
+-- cross-placement: tests for a segment before those for all users
+SELECT adapty.define_ab_test('AB cross all', '{ab.home,ab.menu}', '[{"paywall": "AB one"}, {"paywall": "AB three"}]') IS NOT NULL AS made,
+       adapty.define_ab_test('AB cross kind', '{ab.home,ab.menu}', '[{"paywall": "AB one"}, {"paywall": "AB three"}]', segment => 'AB kind') IS NOT NULL AS made_too;
+SELECT adapty.start_ab_test('AB cross all');
+SELECT adapty.start_ab_test('AB cross kind');
+INSERT INTO adapty.profiles (profile_id, custom_attributes) SELECT ('af000000-0000-7000-8000-' || lpad(to_hex(i), 12, '0'))::uuid,
+    CASE WHEN i % 2 = 0 THEN '{"kind": "ab"}'::jsonb ELSE '{}' END FROM generate_series(1, 10) i;
+SELECT DISTINCT custom_attributes <> '{}' AS is_in, adapty.get_paywall(profile_id, 'ab.menu') ->> 'ab_test_name' AS test FROM adapty.profiles WHERE profile_id::text LIKE 'af000000-%' ORDER BY 1;
+-- a winner for the segment becomes its audience
+SELECT adapty.stop_ab_test('AB cross kind', winner => 'Variant A'), adapty.stop_ab_test('AB cross all');
+SELECT a ->> 'segment' AS segment, a ->> 'paywall' AS paywall FROM jsonb_array_elements(adapty.show_placement('ab.menu') -> 'audiences') a;
+SELECT adapty.archive_ab_test('AB cross kind'), adapty.define_placement('ab.menu', paywall => 'AB rest'), adapty.define_placement('ab.home', paywall => 'AB rest');
+SELECT adapty.drop_segment('AB kind');
+SELECT adapty.show_ab_test('AB segment') -> 'segment' AS gone;
+
 -- ---- privileges ----
 SET ROLE adapty_sdk;
 SET request.jwt.claims = '{"profile_id": "ab000000-0000-7000-8000-000000000001"}';

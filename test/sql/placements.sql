@@ -140,6 +140,30 @@ UPDATE adapty.products SET title = 'PM year' WHERE title = 'PM annual';
 SELECT jsonb_path_query_array(adapty.get_paywall('pm-1', 'pm.home'), '$.products[*].title') AS renamed;
 UPDATE adapty.products SET title = 'PM annual' WHERE title = 'PM year';
 
+-- ---- audiences: the first that the user is in, now ----
+SELECT count(adapty.create_segment(name, filter::adapty.segment_filter)) FROM (VALUES
+    ('PM students', $$attr.kind = 'student'$$), ('PM spenders', 'attr.spent >= 100')) s (name, filter);
+SELECT adapty.define_placement('pm.shop', '[{"segment": "PM spenders", "paywall": "PM main"}, {"segment": "PM students", "paywall": "PM french"}, {"paywall": "PM other"}]');
+SELECT adapty.set_attribute('pm-1', 'kind', 'student'), adapty.set_attribute('pm-2', 'spent', 250), adapty.set_attribute('pm-4', 'kind', 'student'), adapty.set_attribute('pm-4', 'spent', 99);
+SELECT u, adapty.get_paywall(u, 'pm.shop') ->> 'paywall_name' AS sees FROM unnest(ARRAY['pm-1', 'pm-2', 'pm-4', 'pm-5']) u;
+SELECT adapty.set_attribute('pm-4', 'spent', 100);
+SELECT adapty.get_paywall('pm-4', 'pm.shop') ->> 'paywall_name' AS now_spends;
+SELECT a ->> 'priority' AS priority, a ->> 'segment' AS segment, a ->> 'paywall' AS paywall FROM jsonb_array_elements(adapty.show_placement('pm.shop') -> 'audiences') a;
+SELECT i.paywall_name, i.segment_name FROM adapty.audiences a, adapty.variation_info(a.variation_id) i WHERE a.placement_id = 'pm.shop' ORDER BY a.priority;
+-- the same paywall for another audience is another variation
+SELECT count(DISTINCT variation_id) FROM adapty.variations WHERE placement_id = 'pm.shop';
+-- segments in use: kept, and followed
+SELECT adapty.drop_segment('PM spenders');
+SELECT adapty.rename_segment('PM spenders', 'PM rich');
+SELECT adapty.get_paywall('pm-2', 'pm.shop') ->> 'paywall_name' AS renamed;
+SELECT adapty.alter_segment('PM rich', 'attr.spent > 250');
+SELECT adapty.get_paywall('pm-2', 'pm.shop') ->> 'paywall_name' AS not_rich;
+SELECT adapty.define_placement('pm.shop', '[{"segment": "PM spenders", "paywall": "PM main"}, {"paywall": "PM other"}]');
+SELECT adapty.define_placement('pm.shop', '[{"segment": "Never subscribed", "paywall": "PM main"}, {"paywall": "PM other"}]');
+SELECT u, adapty.get_paywall(u, 'pm.shop') ->> 'paywall_name' AS sees FROM unnest(ARRAY['pm-1', 'pm-2']) u;
+SELECT adapty.drop_segment('PM rich'), adapty.drop_segment('PM students');
+SELECT adapty.delete_placement('pm.shop');
+
 -- ---- what a variation is ----
 SELECT paywall_name, paywall_revision, ab_test_name, ab_test_revision, developer_id, segment_name FROM adapty.variation_info(:'home_main'::uuid);
 SELECT paywall_name FROM adapty.variation_info(:'home_main');
