@@ -7,6 +7,8 @@
 
 #include "postgres.h"
 
+#include "base/compat.h"
+
 #define MAX_CURRENCY_CODE 32	/* characters */
 #define MAX_CURRENCY_BALANCE PG_INT32_MAX
 

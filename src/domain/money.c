@@ -18,6 +18,7 @@
 
 #include "base/arg.h"
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/errors.h"
 #include "base/plans.h"
 #include "domain/money.h"

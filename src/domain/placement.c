@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 
 #include "base/arg.h"
+#include "base/compat.h"
 #include "base/errors.h"
 #include "base/json_fields.h"
 #include "base/jsonb_build.h"

@@ -27,6 +27,7 @@
 #include "base/arg.h"
 #include "base/caller.h"
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/direct.h"
 #include "base/errors.h"
 #include "base/plans.h"

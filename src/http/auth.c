@@ -21,6 +21,7 @@
 #include "utils/json.h"
 
 #include "base/caller.h"
+#include "base/compat.h"
 #include "base/errors.h"
 #include "base/json_members.h"
 #include "domain/api_key.h"
