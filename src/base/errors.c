@@ -63,6 +63,7 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_UNSUPPORTED_MEDIA_TYPE] = {"unsupported_media_type", "PT415", 415},
 	[COND_UNAVAILABLE] = {"service_unavailable", "PT503", 503},
 	[COND_INTERNAL_ERROR] = {"internal_error", "XX000", 500},
+	[COND_NOT_AUTHENTIC] = {"not_authentic", "28000", 403},
 };
 
 /* The catalogue's row of a condition. */

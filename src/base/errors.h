@@ -63,6 +63,7 @@ typedef enum AdaptyCondition
 	COND_UNSUPPORTED_MEDIA_TYPE,
 	COND_UNAVAILABLE,			/* for now: lock or statement timeout, deadlock, read-only server */
 	COND_INTERNAL_ERROR,
+	COND_NOT_AUTHENTIC,			/* an event that nothing proves to be a store's */
 	N_CONDITIONS
 } AdaptyCondition;
 

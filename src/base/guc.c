@@ -17,6 +17,8 @@
 
 #define MAX_RETENTION_DAYS 36500
 #define MAX_RETENTION_HOURS (MAX_RETENTION_DAYS * 24)
+#define MAX_INGEST_MINUTES (90 * 24 * 60)
+#define MAX_INGEST_TOLERANCE 86400
 
 int			adapty_batch_size = 1000;
 int			adapty_cross_placement_stickiness = 90;
@@ -25,6 +27,10 @@ bool		adapty_direct_access = true;
 int			adapty_event_retention = 0;
 int			adapty_idempotency_key_retention = 720;
 int			adapty_import_id = 0;
+int			adapty_ingest_grace_period = 0;
+int			adapty_ingest_renewal_margin = 120;
+int			adapty_ingest_tolerance = 300;
+int			adapty_ingested_event_retention = 90;
 int			adapty_max_sleep = 60000;
 bool		adapty_scheduler = true;
 int			adapty_test_clock_offset = 0;
@@ -110,6 +116,38 @@ guc_init(void)
 							&adapty_import_id,
 							0, 0, INT_MAX,
 							PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.ingest_grace_period",
+							"Time for which access goes on after a store that reports by itself could not charge.",
+							"Counted from the end of the paid period. 0 gives no grace.",
+							&adapty_ingest_grace_period,
+							0, 0, MAX_INGEST_MINUTES,
+							PGC_SUSET, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.ingest_renewal_margin",
+							"Time after the end of a paid period in which a store that reports by itself may charge for the next.",
+							"Access of a subscription that renews lasts so much longer than its period, so that it does not end between two payments.",
+							&adapty_ingest_renewal_margin,
+							120, 0, MAX_INGEST_MINUTES,
+							PGC_SUSET, GUC_UNIT_MIN,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.ingest_tolerance",
+							"Time by which the signature of a store's event may be old, or ahead.",
+							"0 takes signatures of any age: for replaying what was kept.",
+							&adapty_ingest_tolerance,
+							300, 0, MAX_INGEST_TOLERANCE,
+							PGC_SUSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.ingested_event_retention",
+							"Number of days for which events of the stores are remembered as seen.",
+							"0 remembers them for ever.",
+							&adapty_ingested_event_retention,
+							90, 0, MAX_RETENTION_DAYS,
+							PGC_SIGHUP, 0,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("adapty.max_sleep",

@@ -14,6 +14,10 @@ extern bool adapty_direct_access;		/* developer's: read and write tables without
 extern int	adapty_event_retention;		/* days; 0 keeps events for ever */
 extern int	adapty_idempotency_key_retention;	/* hours */
 extern int	adapty_import_id;			/* import that copied rows belong to; 0 for none */
+extern int	adapty_ingest_grace_period; /* minutes of access after a payment failed; 0 for none */
+extern int	adapty_ingest_renewal_margin;	/* minutes in which a store may charge after a period's end */
+extern int	adapty_ingest_tolerance;	/* seconds by which a signature may be older; 0 for any */
+extern int	adapty_ingested_event_retention;	/* days; 0 keeps what was seen for ever */
 extern int	adapty_max_sleep;			/* ms; the scheduler looks at the table at least so often */
 extern bool adapty_scheduler;			/* run schedulers at all */
 extern int	adapty_test_clock_offset;	/* seconds by which this session's reads are ahead */

@@ -113,7 +113,9 @@ add_changes(InputList *list)
 
 	if (known->is_trial && !t->is_trial)
 		add_input(list, INPUT_PAID, report->noticed_at);
-	else if (t->expires_at > known->expires_at && !HAS_TIME(known->billing_issue_detected_at))
+	/* what will renew after all may end later, too: that is no deferral */
+	else if (t->expires_at > known->expires_at && !HAS_TIME(known->billing_issue_detected_at) &&
+			 (known->renew_status || !t->renew_status))
 		add_input(list, INPUT_DEFER, switched_at(report));
 	if (known->renew_status && !t->renew_status)
 		add_input(list, INPUT_RENEW_OFF, switched_at(report));

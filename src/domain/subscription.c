@@ -156,6 +156,16 @@ static SavedPlan announced_plan = {
 	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 };
 
+static SavedPlan forget_plan = {
+	.name = "nobody's chain",
+	.sql = "DELETE FROM adapty.subscriptions s "
+	"WHERE s.profile_id OPERATOR(pg_catalog.=) '00000000-0000-0000-0000-000000000000'::pg_catalog.uuid "
+	"AND s.store OPERATOR(pg_catalog.=) $1 AND s.store_original_transaction_id OPERATOR(pg_catalog.=) $2",
+	.expected = SPI_OK_DELETE,
+	.nargs = 2,
+	.argtypes = {TEXTOID, TEXTOID},
+};
+
 static SavedPlan claim_plan = {
 	.name = "claim of a chain",
 	.sql = "UPDATE adapty.subscriptions s SET profile_id = $1, updated_at = pg_catalog.now() "
@@ -439,6 +449,15 @@ chain_former_levels(const Chain *chain, const char *access_level_id, FormerLevel
 		(*former)[i].expires_at = row_time(i, 2);
 	}
 	return n;
+}
+
+/* See subscription.h. */
+void
+chain_forget_nobodys(const char *store, const char *store_original_transaction_id)
+{
+	Datum		values[2] = {CStringGetTextDatum(store), CStringGetTextDatum(store_original_transaction_id)};
+
+	(void) plan_execute(&forget_plan, values, NULL, false);
 }
 
 /* The state of a transaction; the retry period is looked up only where it matters. */

@@ -90,6 +90,9 @@ extern void chain_claim(const pg_uuid_t *profile_id, const char *store,
 extern int	chain_former_levels(const Chain *chain, const char *access_level_id,
 								FormerLevel **former);
 
+/* Forgets nobody's chain; a timer that finds none does nothing. */
+extern void chain_forget_nobodys(const char *store, const char *store_original_transaction_id);
+
 /* The state of a chain's newest transaction at a moment. */
 extern LifecycleState chain_state(const Chain *chain, TimestampTz now);
 

@@ -212,8 +212,11 @@ write_event(const Recording *r, EventType type, TimestampTz at, bool is_of_old)
 	};
 	ChainEvent	event = {type, at};
 
-	/* who inherits a purchase of the family only sees access change: the transaction is its buyer's */
-	if (r->t->is_family_shared)
+	/*
+	 * who inherits a purchase of the family only sees access change: the transaction is its buyer's;
+	 * what is nobody's yet is told of when somebody is known
+	 */
+	if (r->t->is_family_shared || is_nobody(&r->parent.profile_id))
 		return;
 	if (is_of_old)
 	{

@@ -57,6 +57,24 @@ static SavedPlan claim_chain_plan = {
 	.argtypes = {UUIDOID, TEXTOID, TEXTOID},
 };
 
+static SavedPlan forget_one_plan = {
+	.name = "nobody's transaction",
+	.sql = "DELETE FROM adapty.transactions t WHERE " NOBODYS "AND t.store OPERATOR(pg_catalog.=) $1 "
+	"AND t.store_transaction_id OPERATOR(pg_catalog.=) $2",
+	.expected = SPI_OK_DELETE,
+	.nargs = 2,
+	.argtypes = {TEXTOID, TEXTOID},
+};
+
+static SavedPlan forget_chain_plan = {
+	.name = "nobody's chain of transactions",
+	.sql = "DELETE FROM adapty.transactions t WHERE " NOBODYS "AND t.store OPERATOR(pg_catalog.=) $1 "
+	"AND t.store_original_transaction_id OPERATOR(pg_catalog.=) $2",
+	.expected = SPI_OK_DELETE,
+	.nargs = 2,
+	.argtypes = {TEXTOID, TEXTOID},
+};
+
 #define N_PUT_ARGS 33
 #define PUT_ARGTYPES {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, \
 		TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NUMERICOID, UUIDOID, BOOLOID, BOOLOID, \
@@ -305,6 +323,18 @@ transaction_claim(const pg_uuid_t *profile_id, const TransactionReport *t)
 	if (t->is_subscription)
 		chain_claim(profile_id, t->store, t->store_original_transaction_id);
 	return true;
+}
+
+/* See transaction_row.h. */
+void
+transaction_forget_nobodys(const TransactionReport *t)
+{
+	Datum		values[2] = {CStringGetTextDatum(t->store),
+	CStringGetTextDatum(t->is_subscription ? t->store_original_transaction_id : t->store_transaction_id)};
+
+	(void) plan_execute(t->is_subscription ? &forget_chain_plan : &forget_one_plan, values, NULL, false);
+	if (t->is_subscription)
+		chain_forget_nobodys(t->store, t->store_original_transaction_id);
 }
 
 /* See transaction_row.h. */

@@ -41,6 +41,9 @@ extern void transaction_update(const pg_uuid_t *profile_id, const TransactionRep
  */
 extern bool transaction_claim(const pg_uuid_t *profile_id, const TransactionReport *t);
 
+/* Forgets a purchase that is nobody's, with its chain all of it, as if it had not been reported. */
+extern void transaction_forget_nobodys(const TransactionReport *t);
+
 /* Marks a transaction refunded at a moment; false if it is so already. */
 extern bool transaction_mark_refunded(const pg_uuid_t *profile_id, const char *store,
 									  const char *store_transaction_id, TimestampTz at);

@@ -28,6 +28,7 @@
 #include "domain/access.h"
 #include "domain/event.h"
 #include "domain/event_partition.h"
+#include "domain/ingest.h"
 #include "domain/grant_row.h"
 #include "domain/identity.h"
 #include "domain/settle.h"
@@ -498,6 +499,8 @@ process_maintenance(bool *too_early)
 		args[1] = Int64GetDatum(KEYS_PER_PURGE);
 		more = plan_execute(&purge_idempotency_keys, args, NULL, false) == KEYS_PER_PURGE;
 	}
+	if (!more)
+		more = ingest_purge(KEYS_PER_PURGE);
 	scope_leave(&scope);
 	return more;
 }
