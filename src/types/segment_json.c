@@ -20,7 +20,6 @@
 #include "types/segment_build.h"
 
 #define MAX_NUMBER 512			/* characters: jsonb writes 1e300 with all its digits */
-#define MAX_JSON_VALUES (8 * SEGMENT_MAX_CONDITIONS + 8 * SEGMENT_MAX_VALUES)
 
 typedef enum JsonKind
 {
@@ -51,7 +50,6 @@ typedef struct Reader
 	SegmentBuild *build;
 	size_t		at;
 	int			depth;
-	int			values;
 } Reader;
 
 static Json *read_value(Reader *reader);
@@ -346,11 +344,6 @@ read_value(Reader *reader)
 
 	memset(json, 0, sizeof(*json));
 	json->offset = reader->at;
-	if (++reader->values > MAX_JSON_VALUES)
-	{
-		segment_fail_large(reader->build, reader->at, "JSON values", MAX_JSON_VALUES);
-		return NULL;
-	}
 	if (c == '{' || c == '[')
 	{
 		/* a filter inside of another is an object inside of an array */
@@ -635,7 +628,7 @@ to_node(SegmentBuild *build, const Json *json, int depth)
 SegmentNode *
 segment_parse_json(SegmentBuild *build)
 {
-	Reader		reader = {build, 0, 0, 0};
+	Reader		reader = {build, 0, 0};
 	Json	   *json = read_value(&reader);
 
 	if (json == NULL)

@@ -639,16 +639,20 @@ segment_parse(const char *text, size_t length, bool utf8, const SegmentArena *ar
 	SegmentBuild build = {text, length, utf8, arena, error, false, 0};
 	SegmentNode *node;
 	size_t		blanks = 0;
+	bool		is_json;
+	int			limit;
 
-	if (length > SEGMENT_MAX_LENGTH)
-		segment_fail_large(&build, 0, "bytes", SEGMENT_MAX_LENGTH);
+	while (blanks < length && strchr(" \t\n\r", text[blanks]) != NULL)
+		blanks++;
+	is_json = blanks < length && text[blanks] == '{';
+	limit = is_json ? SEGMENT_MAX_JSON_LENGTH : SEGMENT_MAX_LENGTH;
+	if (length > (size_t) limit)
+		segment_fail_large(&build, 0, "bytes", limit);
 	else if (memchr(text, '\0', length) != NULL)
 		segment_fail(&build, 0, 0, NULL, "a filter has no zero bytes");
 	if (build.failed)
 		return NULL;
-	while (blanks < length && strchr(" \t\n\r", text[blanks]) != NULL)
-		blanks++;
-	node = blanks < length && text[blanks] == '{' ? segment_parse_json(&build) : parse_text(&build);
+	node = is_json ? segment_parse_json(&build) : parse_text(&build);
 	if (node != NULL && !build.failed && tree_depth(node) > SEGMENT_MAX_DEPTH)
 		segment_fail_large(&build, 0, "levels of brackets and \"not\"", SEGMENT_MAX_DEPTH);
 	return build.failed ? NULL : node;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #define SEGMENT_MAX_LENGTH 65536	/* bytes of a filter's text */
+#define SEGMENT_MAX_JSON_LENGTH 1048576	/* of its JSON form, which is longer */
 #define SEGMENT_MAX_DEPTH 50		/* levels of and, or, not */
 #define SEGMENT_MAX_CONDITIONS 500	/* in a filter */
 #define SEGMENT_MAX_VALUES 1000		/* in a list */
