@@ -386,9 +386,10 @@ grant_form(const AccessGrant *grant, Datum *values, bool *nulls)
 	values[COLUMN_REASON] = grant->reason == NULL ? (Datum) 0 : CStringGetTextDatum(grant->reason);
 }
 
-/* grant_load() by SPI. */
+/* grant_load() by SPI; by the active snapshot if as_of_snapshot. */
 static void
-grant_load_spi(const pg_uuid_t *profile_id, const char *access_level_id, GrantGroup *group)
+grant_load_spi(const pg_uuid_t *profile_id, const char *access_level_id, bool as_of_snapshot,
+			   GrantGroup *group)
 {
 	ApiScope	scope;
 	Datum		keys[2];
@@ -397,7 +398,7 @@ grant_load_spi(const pg_uuid_t *profile_id, const char *access_level_id, GrantGr
 	keys[0] = UUIDPGetDatum(profile_id);
 	keys[1] = access_level_id == NULL ? (Datum) 0 : CStringGetTextDatum(access_level_id);
 	scope_enter(&scope);
-	n = plan_execute(access_level_id == NULL ? &load_profile : &load_level, keys, NULL, false);
+	n = plan_execute(access_level_id == NULL ? &load_profile : &load_level, keys, NULL, as_of_snapshot);
 	for (uint64 i = 0; i < n; i++)
 	{
 		Datum		values[GRANT_NATTS];
@@ -410,6 +411,15 @@ grant_load_spi(const pg_uuid_t *profile_id, const char *access_level_id, GrantGr
 		MemoryContextSwitchTo(old);
 	}
 	scope_leave(&scope);
+}
+
+/* See grant_row.h. */
+void
+grant_load_shown(const pg_uuid_t *profile_id, bool as_of_snapshot, GrantGroup *group)
+{
+	memset(group, 0, sizeof(*group));
+	group->profile_id = *profile_id;
+	grant_load_spi(profile_id, NULL, as_of_snapshot, group);
 }
 
 /* See grant.h. */
@@ -426,7 +436,7 @@ grant_load(const pg_uuid_t *profile_id, const char *access_level_id, GrantGroup 
 	group->access_level_id = access_level_id;
 	if (!direct_attach(CurrentMemoryContext, TABLE_ACCESS_GRANTS, DIRECT_READ))
 	{
-		grant_load_spi(profile_id, access_level_id, group);
+		grant_load_spi(profile_id, access_level_id, false, group);
 		return;
 	}
 	keys[0] = UUIDPGetDatum(profile_id);

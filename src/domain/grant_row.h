@@ -45,6 +45,12 @@ extern void grant_apply(const LockedProfile *profile, GrantGroup *group,
 extern void grant_put_change(const LockedProfile *profile, const char *access_level_id,
 							 const GrantChange *change);
 
+/*
+ * All grants of a profile, to be shown: as the active snapshot has them, or as this command has left
+ * them.
+ */
+extern void grant_load_shown(const pg_uuid_t *profile_id, bool as_of_snapshot, GrantGroup *group);
+
 /* Stores the rows of a group that are dirty. */
 extern void grant_store(GrantGroup *group);
 

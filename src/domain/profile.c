@@ -11,11 +11,8 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "fmgr.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -82,72 +79,6 @@ static SavedPlan delete_profile_row = {
 	"delete profile",
 	"DELETE FROM adapty.profiles WHERE profile_id = $1",
 	SPI_OK_DELETE, 1, {UUIDOID}, NULL, InvalidOid
-};
-
-/* An offer as the API shows it; null without one. */
-#define OFFER_JSON(t) \
-	"CASE WHEN " t ".offer_category IS NULL AND " t ".offer_type IS NULL AND " t ".offer_id IS NULL" \
-	" THEN NULL ELSE pg_catalog.jsonb_build_object('category', " t ".offer_category," \
-	"  'type', " t ".offer_type, 'id', " t ".offer_id) END"
-
-/* What AccessLevel and Subscription have in common; t is the table's alias. */
-#define PURCHASE_JSON(t) \
-	"'store_product_id', " t ".store_product_id," \
-	"'store_base_plan_id', nullif(" t ".store_base_plan_id, '')," \
-	"'store_transaction_id', " t ".store_transaction_id," \
-	"'store_original_transaction_id', " t ".store_original_transaction_id," \
-	"'offer', " OFFER_JSON(t) "," \
-	"'purchased_at', adapty._iso8601(" t ".purchased_at)," \
-	"'originally_purchased_at', adapty._iso8601(" t ".originally_purchased_at)," \
-	"'expires_at', adapty._iso8601(" t ".expires_at)," \
-	"'renewal_cancelled_at', adapty._iso8601(" t ".renewal_cancelled_at)," \
-	"'billing_issue_detected_at', adapty._iso8601(" t ".billing_issue_detected_at)," \
-	"'cancellation_reason', " t ".cancellation_reason"
-
-/*
- * The API's Profile.  $2 is the app_id, $3 now.  The store of access that no store gave is "adapty".
- * segment_hash is opaque: it changes when the custom attributes do.
- */
-static SavedPlan build_profile = {
-	"build profile",
-	"SELECT pg_catalog.jsonb_build_object("
-	" 'app_id', $2, 'profile_id', p.profile_id,"
-	" 'customer_user_id', (SELECT i.customer_user_id FROM adapty.identities i WHERE i.profile_id = $1),"
-	" 'total_revenue_usd', p.total_revenue_usd,"
-	" 'segment_hash', pg_catalog.lpad(pg_catalog.to_hex("
-	"  pg_catalog.jsonb_hash_extended(p.custom_attributes::jsonb, 0)), 16, '0'),"
-	" 'timestamp', pg_catalog.floor(EXTRACT(epoch FROM $3) * 1000)::bigint,"
-	" 'custom_attributes', coalesce((SELECT pg_catalog.jsonb_agg("
-	"   pg_catalog.jsonb_build_object('key', a.key, 'value', a.value) ORDER BY a.key COLLATE \"C\")"
-	"  FROM pg_catalog.jsonb_each(p.custom_attributes) a), '[]'),"
-	" 'access_levels', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
-	"   'access_level_id', l.access_level_id, 'store', coalesce(l.store, 'adapty'),"
-	"   'starts_at', adapty._iso8601(l.starts_at), 'is_in_grace_period', coalesce(l.is_in_grace_period, false),"
-	PURCHASE_JSON("l") ") ORDER BY l.access_level_id COLLATE \"C\")"
-	"  FROM adapty.profile_access_levels l WHERE l.profile_id = $1), '[]'),"
-	" 'subscriptions', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
-	"   'store', s.store, 'environment', s.environment,"
-	"   'is_in_grace_period', s.grace_period_expires_at IS NOT NULL AND c.at >= s.expires_at"
-	"    AND c.at < s.grace_period_expires_at,"
-	PURCHASE_JSON("s") ")"
-	"   ORDER BY s.originally_purchased_at, s.store, s.store_original_transaction_id COLLATE \"C\")"
-	"  FROM adapty.subscriptions s WHERE s.profile_id = $1), '[]'),"
-	" 'non_subscriptions', coalesce((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object("
-	"   'purchase_id', t.purchase_id, 'store', t.store, 'store_product_id', t.store_product_id,"
-	"   'store_base_plan_id', nullif(t.store_base_plan_id, ''),"
-	"   'store_transaction_id', t.store_transaction_id,"
-	"   'store_original_transaction_id', t.store_original_transaction_id,"
-	"   'purchased_at', adapty._iso8601(t.purchased_at), 'environment', t.environment,"
-	"   'is_refund', t.refunded_at IS NOT NULL,"
-	"   'is_consumable', coalesce((SELECT d.period = 'consumable' FROM adapty.products d"
-	"     WHERE d.product_id = t.product_id), false))"
-	"   ORDER BY t.purchased_at, t.store, t.store_transaction_id COLLATE \"C\")"
-	"  FROM adapty.transactions t WHERE t.profile_id = $1"
-	"   AND t.purchase_type = 'one_time_purchase'), '[]'))"
-	" FROM adapty.profiles p, LATERAL (SELECT $3 + pg_catalog.make_interval(secs =>"
-	"   coalesce(p.test_clock_offset, 0) / 1000000.0) AS at) c"
-	" WHERE p.profile_id = $1",
-	SPI_OK_SELECT, 3, {UUIDOID, UUIDOID, TIMESTAMPTZOID}, NULL, InvalidOid
 };
 
 /* All rows of a table about a profile, in an order that stays. */
@@ -217,50 +148,6 @@ profile_exists(const pg_uuid_t *profile_id)
 	found = plan_execute(&find_profile, values, NULL, false) > 0;
 	scope_leave(&scope);
 	return found;
-}
-
-/*
- * See profile.h.  Not stored, so that a copy of the database is another app.
- */
-void
-app_id(pg_uuid_t *id)
-{
-	struct
-	{
-		uint64		system;
-		uint64		database;
-	}			source = {GetSystemIdentifier(), MyDatabaseId};
-
-	for (int half = 0; half < 2; half++)
-	{
-		uint64		hash = hash_bytes_extended((const unsigned char *) &source, sizeof(source), half + 1);
-
-		memcpy(&id->data[8 * half], &hash, sizeof(hash));
-	}
-	/* Version 8, "of one's own making". */
-	id->data[6] = 0x80 | (id->data[6] & 0x0f);
-	id->data[8] = 0x80 | (id->data[8] & 0x3f);
-}
-
-/* See profile.h. */
-Jsonb *
-profile_json(const pg_uuid_t *profile_id, bool as_of_snapshot)
-{
-	ApiScope	scope;
-	pg_uuid_t	app;
-	Datum		values[3];
-	Jsonb	   *result = NULL;
-	bool		isnull;
-
-	app_id(&app);
-	values[0] = UUIDPGetDatum(profile_id);
-	values[1] = UUIDPGetDatum(&app);
-	values[2] = TimestampTzGetDatum(clock_read_now());
-	scope_enter(&scope);
-	if (plan_execute(&build_profile, values, NULL, as_of_snapshot) > 0)
-		result = DatumGetJsonbP(scope_copy(&scope, 0, 1, &isnull));
-	scope_leave(&scope);
-	return result;
 }
 
 /* adapty.create_profile(customer_user_id, attributes): see the function's COMMENT. */
