@@ -121,7 +121,7 @@ CREATE OR REPLACE FUNCTION adapty.process_due(max_rows integer DEFAULT 10000) RE
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'adapty_process_due';
 COMMENT ON FUNCTION adapty.process_due(integer) IS
-    'Announces up to max_rows due starts and ends of access and returns how many: the scheduler''s work, for hosts without background workers. Access itself needs it not.';
+    'Announces up to max_rows due starts and ends of access, gives what promo campaigns have to give to up to so many users, and returns how many: the scheduler''s work, for hosts without background workers. Access itself needs it not.';
 REVOKE ALL ON FUNCTION adapty.process_due(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.process_due(integer) TO adapty_server;
 

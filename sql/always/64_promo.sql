@@ -104,3 +104,61 @@ GRANT SELECT ON adapty.promo_code_batches, adapty.promo_codes, adapty.promo_code
 GRANT SELECT (batch_id, created_at, starts_at, ends_at, disabled_at, duration, max_redemptions, once_per_user, access_level_id, title)
     ON adapty.promo_code_batches TO adapty_analyst;
 GRANT SELECT (profile_id, batch_id, redeemed_at) ON adapty.promo_code_redemptions TO adapty_analyst;
+
+-- ---- Campaigns ----
+CREATE OR REPLACE FUNCTION adapty.create_promo_campaign(
+        name            text,
+        segment         text,
+        access_level_id text,
+        duration        interval DEFAULT NULL,
+        is_lifetime     boolean DEFAULT false,
+        starts_at       timestamptz DEFAULT NULL,
+        ends_at         timestamptz DEFAULT NULL,
+        max_grants      integer DEFAULT NULL)
+    RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_create_promo_campaign';
+COMMENT ON FUNCTION adapty.create_promo_campaign(text, text, text, interval, boolean, timestamptz, timestamptz, integer) IS
+    'Makes a draft of a campaign that gives duration of an access level (or is_lifetime) to everybody in a segment, once each, from starts_at until ends_at, to max_grants users at most. Nothing is given before start_promo_campaign().';
+REVOKE ALL ON FUNCTION adapty.create_promo_campaign(text, text, text, interval, boolean, timestamptz, timestamptz, integer) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.create_promo_campaign(text, text, text, interval, boolean, timestamptz, timestamptz, integer) TO adapty_server;
+
+CREATE OR REPLACE FUNCTION adapty.preview_promo_campaign(
+        name text, OUT members bigint, OUT have_been_granted bigint, OUT would_be_granted bigint)
+    RETURNS record
+    LANGUAGE c STABLE PARALLEL RESTRICTED
+    AS 'MODULE_PATHNAME', 'adapty_preview_promo_campaign';
+COMMENT ON FUNCTION adapty.preview_promo_campaign(text) IS
+    'A dry run: how many are in the campaign''s segment now, to how many of them it has given, and to how many it would give now, its cap considered.';
+REVOKE ALL ON FUNCTION adapty.preview_promo_campaign(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.preview_promo_campaign(text) TO adapty_server;
+
+CREATE OR REPLACE FUNCTION adapty.start_promo_campaign(name text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_start_promo_campaign';
+COMMENT ON FUNCTION adapty.start_promo_campaign(text) IS
+    'Starts a draft, or goes on with a paused campaign: the worker gives to who is in the segment, and looks for newcomers every adapty.campaign_interval.';
+CREATE OR REPLACE FUNCTION adapty.pause_promo_campaign(name text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_pause_promo_campaign';
+COMMENT ON FUNCTION adapty.pause_promo_campaign(text) IS
+    'From now on a live campaign gives to nobody, until start_promo_campaign(). What it gave stays.';
+CREATE OR REPLACE FUNCTION adapty.stop_promo_campaign(name text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_stop_promo_campaign';
+COMMENT ON FUNCTION adapty.stop_promo_campaign(text) IS
+    'Ends a campaign for good. What it gave stays.';
+CREATE OR REPLACE FUNCTION adapty.revoke_promo_campaign(name text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_revoke_promo_campaign';
+COMMENT ON FUNCTION adapty.revoke_promo_campaign(text) IS
+    'Ends a campaign for good; the worker takes back what it gave, and nothing else. Its state is revoking until that is done, then revoked.';
+REVOKE ALL ON FUNCTION adapty.start_promo_campaign(text), adapty.pause_promo_campaign(text),
+    adapty.stop_promo_campaign(text), adapty.revoke_promo_campaign(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.start_promo_campaign(text), adapty.pause_promo_campaign(text),
+    adapty.stop_promo_campaign(text), adapty.revoke_promo_campaign(text) TO adapty_server;
+
+GRANT SELECT ON adapty.promo_campaigns, adapty.promo_campaign_grants TO adapty_server;
+GRANT SELECT (campaign_id, segment_id, created_at, starts_at, ends_at, next_look_at, last_look_at, duration, granted, revoked,
+    max_grants, state, access_level_id, name) ON adapty.promo_campaigns TO adapty_analyst;
+GRANT SELECT ON adapty.promo_campaign_grants TO adapty_analyst;

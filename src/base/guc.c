@@ -21,6 +21,7 @@
 #define MAX_INGEST_TOLERANCE 86400
 
 int			adapty_batch_size = 1000;
+int			adapty_campaign_interval = 60;
 int			adapty_cross_placement_stickiness = 90;
 char	   *adapty_databases = NULL;
 bool		adapty_direct_access = true;
@@ -68,6 +69,14 @@ guc_init(void)
 							&adapty_batch_size,
 							1000, 1, 100000,
 							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.campaign_interval",
+							"Time between two looks of a promo campaign for users who have entered its segment.",
+							"Each look goes through the segment once.",
+							&adapty_campaign_interval,
+							60, 1, 86400,
+							PGC_SIGHUP, GUC_UNIT_S,
 							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("adapty.cross_placement_stickiness",

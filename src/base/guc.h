@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 extern int	adapty_batch_size;			/* lapses a transaction of the scheduler */
+extern int	adapty_campaign_interval;	/* s between two looks of a promo campaign */
 extern int	adapty_cross_placement_stickiness;	/* days */
 extern char *adapty_databases;			/* comma-separated; empty for all */
 extern bool adapty_direct_access;		/* developer's: read and write tables without the executor */

@@ -93,12 +93,17 @@ static SavedPlan level_users_plan = {
 	"    (SELECT pg_catalog.string_agg(pg_catalog.format('promo codes \"%s\"', b.title), ', ') "
 	"     FROM (SELECT b.title FROM adapty.promo_code_batches b "
 	"           WHERE b.access_level_id OPERATOR(pg_catalog.=) $1 ORDER BY b.title LIMIT 5) b), "
+	"    (SELECT pg_catalog.string_agg(pg_catalog.format('promo campaign \"%s\"', m.name), ', ') "
+	"     FROM (SELECT m.name FROM adapty.promo_campaigns m "
+	"           WHERE m.access_level_id OPERATOR(pg_catalog.=) $1 ORDER BY m.name LIMIT 5) m), "
 	"    (SELECT pg_catalog.string_agg(pg_catalog.format('grant of profile_id \"%s\"', g.profile_id), ', ') "
 	"     FROM (SELECT DISTINCT g.profile_id FROM adapty.access_grants g "
 	"           WHERE g.access_level_id OPERATOR(pg_catalog.=) $1 ORDER BY g.profile_id LIMIT 5) g))), "
 	"(SELECT pg_catalog.count(*) FROM adapty.products p WHERE p.access_level_id OPERATOR(pg_catalog.=) $1) "
 	" OPERATOR(pg_catalog.+) "
-	"(SELECT pg_catalog.count(*) FROM adapty.promo_code_batches b WHERE b.access_level_id OPERATOR(pg_catalog.=) $1), "
+	"(SELECT pg_catalog.count(*) FROM adapty.promo_code_batches b WHERE b.access_level_id OPERATOR(pg_catalog.=) $1) "
+	" OPERATOR(pg_catalog.+) "
+	"(SELECT pg_catalog.count(*) FROM adapty.promo_campaigns m WHERE m.access_level_id OPERATOR(pg_catalog.=) $1), "
 	"(SELECT pg_catalog.count(*) FROM adapty.access_grants g WHERE g.access_level_id OPERATOR(pg_catalog.=) $1)",
 	.expected = SPI_OK_SELECT,
 	.nargs = 1,

@@ -103,6 +103,7 @@ static SavedPlan build_export = {
 	ROWS_JSON("paywall_requests", "paywall_requests", "t.requested_at") ","
 	ROWS_JSON("paywall_views", "paywall_views", "t.viewed_at, t.variation_id") ","
 	ROWS_JSON("events", "events", "t.recorded_at, t.event_id") ","
+	ROWS_JSON("promo_campaign_grants", "promo_campaign_grants", "t.granted_at, t.campaign_id") ","
 	ROWS_JSON("promo_code_redemptions", "promo_code_redemptions", "t.redeemed_at, t.code") ","
 	ROWS_JSON("virtual_currency_balances", "virtual_currency_balances", "t.currency_code") ","
 	ROWS_JSON("virtual_currency_transactions", "virtual_currency_transactions",

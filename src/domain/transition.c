@@ -31,6 +31,7 @@
 #include "domain/ingest.h"
 #include "domain/grant_row.h"
 #include "domain/identity.h"
+#include "domain/promo_campaign.h"
 #include "domain/settle.h"
 #include "domain/subscription_timer.h"
 #include "domain/transition.h"
@@ -507,7 +508,7 @@ process_maintenance(bool *too_early)
 
 /*
  * adapty.process_due(max_rows): the scheduler's work for hosts without background workers, in the
- * caller's transaction.  Returns how many transitions were announced.
+ * caller's transaction.  Returns how many transitions were announced, and to how many users a campaign gave.
  */
 Datum
 adapty_process_due(PG_FUNCTION_ARGS)
@@ -523,7 +524,7 @@ adapty_process_due(PG_FUNCTION_ARGS)
 	max_rows = PG_GETARG_INT32(0);
 	refuse_unless_writable(fcinfo);
 	process_due_batch(max_rows, false, &result);
-	PG_RETURN_INT64(result.processed);
+	PG_RETURN_INT64(result.processed + promo_campaign_work(max_rows));
 }
 
 /*

@@ -33,6 +33,7 @@
 #include "base/compat.h"
 #include "base/ext_state.h"
 #include "base/guc.h"
+#include "domain/promo_campaign.h"
 #include "domain/transition.h"
 #include "worker/scheduler.h"
 #include "worker/shmem.h"
@@ -76,6 +77,8 @@ typedef struct Scheduler
 	int			error_ms;
 	int			errors;			/* failed steps in a row */
 	TimestampTz next_maintenance;
+	TimestampTz campaign_due;	/* when a promo campaign is due next */
+	int64		campaign_users; /* of the last batch of one */
 	instr_time	looked_at;		/* last look, by a clock that does not jump */
 } Scheduler;
 
@@ -182,6 +185,15 @@ do_batch(Scheduler *scheduler)
 		scheduler->batch_size = adapty_batch_size;
 	memset(&scheduler->due, 0, sizeof(scheduler->due));
 	process_due_batch(scheduler->batch_size, scheduler->careful, &scheduler->due);
+	scheduler->campaign_due = promo_campaign_next_due();
+}
+
+/* Work: one batch of the promo campaign that is due. */
+static void
+do_campaign(Scheduler *scheduler)
+{
+	scheduler->campaign_users = promo_campaign_work(adapty_batch_size);
+	scheduler->campaign_due = promo_campaign_next_due();
 }
 
 /* Work: one step of maintenance. */
@@ -256,6 +268,25 @@ judge_failure(Scheduler *scheduler)
 	return TimestampTzPlusMilliseconds(now, scheduler->error_ms);
 }
 
+/*
+ * A batch of the promo campaign that is due, if one is; returns when to look again.  One that is due
+ * still and got nowhere is locked by somebody, or its users are.
+ */
+static TimestampTz
+work_on_campaigns(Scheduler *scheduler)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (scheduler->campaign_due > now)
+		return scheduler->campaign_due;
+	scheduler->campaign_users = 0;
+	if (run_step(scheduler, do_campaign, "working on promo campaigns") != STEP_DONE)
+		return TimestampTzPlusMilliseconds(now, MIN_ERROR_MS);
+	if (scheduler->campaign_users == 0 && scheduler->campaign_due <= GetCurrentTimestamp())
+		return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), MIN_LOCKED_MS);
+	return scheduler->campaign_due;
+}
+
 /* The SQL objects are of another version: says so once. */
 static void
 idle_outdated(Scheduler *scheduler)
@@ -296,7 +327,7 @@ scheduler_turn(Scheduler *scheduler)
 	{
 		case STEP_DONE:
 			scheduler->outdated_logged = false;
-			wake = judge_batch(scheduler);
+			wake = Min(judge_batch(scheduler), work_on_campaigns(scheduler));
 			return Min(wake, scheduler->next_maintenance);
 		case STEP_FAILED:
 			return judge_failure(scheduler);
