@@ -55,7 +55,8 @@ static SavedPlan find_plan = {
 static SavedPlan insert_plan = {
 	.name = "new assignment",
 	.sql = "INSERT INTO adapty.ab_test_assignments (profile_id, ab_test_id, position, is_inherited, assigned_at) "
-	"VALUES ($1, $2, $3, $4, pg_catalog.clock_timestamp()) ON CONFLICT DO NOTHING",
+	"SELECT p.profile_id, $2, $3, $4, pg_catalog.clock_timestamp() FROM adapty.profiles p "
+	"WHERE p.profile_id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = 4,
 	.argtypes = {UUIDOID, UUIDOID, INT2OID, BOOLOID},
@@ -233,10 +234,11 @@ assignment_make(const TargetTest *test, const pg_uuid_t *profile_id)
 	scope_leave(&scope);
 	if (!made)
 	{
-		int			theirs = find_by_spi(&test->ab_test_id, profile_id, false, &assigned_at);
+		UserRef		user = {.profile_id = *profile_id};
 
-		if (theirs > 0)
-			position = theirs;
+		position = find_by_spi(&test->ab_test_id, profile_id, false, &assigned_at);
+		if (position == 0)
+			profile_not_found(&user);
 	}
 	/* Weights may have been edited into fewer variations by plain SQL. */
 	return Min(position, test->n);

@@ -31,7 +31,7 @@ extern int	assignment_find(FunctionCallInfo fcinfo, const TargetTest *test, cons
 /*
  * The variation of a user of a running test who has none recorded: recorded now, unless somebody
  * else did so meanwhile, whose word then counts.  A modified test keeps what its users had, if there
- * still is a variation of that name.
+ * still is a variation of that name.  ERROR (PT404) if the profile was deleted meanwhile.
  */
 extern int	assignment_make(const TargetTest *test, const pg_uuid_t *profile_id);
 

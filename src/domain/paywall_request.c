@@ -68,7 +68,8 @@ static SavedPlan known_plan = {
 
 static SavedPlan request_plan = {
 	.name = "new request for a paywall",
-	.sql = "INSERT INTO adapty.paywall_requests (profile_id) VALUES ($1) ON CONFLICT DO NOTHING",
+	.sql = "INSERT INTO adapty.paywall_requests (profile_id) SELECT p.profile_id FROM adapty.profiles p "
+	"WHERE p.profile_id = $1 FOR KEY SHARE ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = 1,
 	.argtypes = {UUIDOID},
@@ -148,17 +149,22 @@ read_known(const Request *request)
 	return known;
 }
 
-/* Notes the first request; false if somebody else did. */
+/* Notes the first request; false if somebody else did.  ERROR (PT404) if the profile was deleted meanwhile. */
 static bool
 note_request(const Request *request)
 {
+	UserRef		user = {.profile_id = request->profile_id};
 	Datum		key = UUIDPGetDatum(&request->profile_id);
 	ApiScope	scope;
 	bool		noted;
+	bool		known;
 
 	scope_enter(&scope);
 	noted = plan_execute(&request_plan, &key, NULL, false) > 0;
+	known = noted || plan_execute(&known_plan, &key, NULL, false) > 0;
 	scope_leave(&scope);
+	if (!known)
+		profile_not_found(&user);
 	return noted;
 }
 

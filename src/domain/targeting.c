@@ -394,10 +394,10 @@ targeting_placement(const char *placement_id)
 
 	values[0] = CStringGetTextDatum(placement_id);
 	scope_enter(&scope);
-	entry = MemoryContextAllocZero(cache.context, sizeof(CachedPlacement));
 	found = load(&placement_plan, values, NULL) > 0;
 	if (found)
 	{
+		entry = MemoryContextAllocZero(cache.context, sizeof(CachedPlacement));
 		entry->placement.is_active = DatumGetBool(column(0, 1, &isnull));
 		load_tests(&entry->placement, values);
 		load_audiences(&entry->placement, values);
@@ -423,10 +423,10 @@ targeting_test(const pg_uuid_t *ab_test_id)
 		if (memcmp(&entry->test.ab_test_id, ab_test_id, UUID_LEN) == 0)
 			return &entry->test;
 	scope_enter(&scope);
-	entry = MemoryContextAllocZero(cache.context, sizeof(CachedTest));
 	n = load(&test_plan, values, NULL);
 	if (n > 0)
 	{
+		entry = MemoryContextAllocZero(cache.context, sizeof(CachedTest));
 		read_test(&row, n, &entry->test);
 		entry->next = cache.first_test;
 		cache.first_test = entry;

@@ -124,6 +124,18 @@ SELECT adapty.define_placement('pm.settings', is_active => false);
 SELECT adapty.get_paywall('pm-1', 'pm.settings');
 SELECT adapty.define_placement('pm.settings', is_active => true, title => 'Settings');
 
+-- ---- very many views: the table may be another of the same columns ----
+BEGIN;
+ALTER EXTENSION adapty DROP TABLE adapty.paywall_views;
+ALTER TABLE adapty.paywall_views RENAME TO paywall_views_before;
+CREATE TABLE adapty.paywall_views (profile_id uuid NOT NULL, variation_id uuid NOT NULL, viewed_at timestamptz NOT NULL DEFAULT now()) PARTITION BY RANGE (viewed_at);
+CREATE TABLE adapty.paywall_views_early PARTITION OF adapty.paywall_views FOR VALUES FROM (MINVALUE) TO ('2024-01-01');
+CREATE TABLE adapty.paywall_views_late PARTITION OF adapty.paywall_views FOR VALUES FROM ('2024-01-01') TO (MAXVALUE);
+SELECT adapty.get_paywall('pm-1', 'pm.home') ->> 'paywall_name' AS shown;
+SELECT adapty.record_paywall_view('pm-1', :'home_main', '2023-12-31T00:00:00Z');
+SELECT tableoid::regclass::text ~ 'early' AS early, count(*) FROM adapty.paywall_views GROUP BY 1 ORDER BY 1;
+ROLLBACK;
+
 -- ---- a change is seen at once, an aborted one never ----
 SELECT adapty.get_paywall('pm-1', 'pm.home') ->> 'paywall_name' AS before;
 BEGIN;
@@ -161,6 +173,11 @@ SELECT adapty.get_paywall('pm-2', 'pm.shop') ->> 'paywall_name' AS not_rich;
 SELECT adapty.define_placement('pm.shop', '[{"segment": "PM spenders", "paywall": "PM main"}, {"paywall": "PM other"}]');
 SELECT adapty.define_placement('pm.shop', '[{"segment": "Never subscribed", "paywall": "PM main"}, {"paywall": "PM other"}]');
 SELECT u, adapty.get_paywall(u, 'pm.shop') ->> 'paywall_name' AS sees FROM unnest(ARRAY['pm-1', 'pm-2']) u;
+SET ROLE adapty_sdk;
+SET request.jwt.claims = '{"customer_user_id": "pm-2"}';
+SELECT adapty.get_paywall('pm-2', 'pm.shop') ->> 'paywall_name' AS own;
+RESET request.jwt.claims;
+RESET ROLE;
 SELECT adapty.drop_segment('PM rich'), adapty.drop_segment('PM students');
 SELECT adapty.delete_placement('pm.shop');
 

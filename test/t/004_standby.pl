@@ -14,6 +14,7 @@ $primary->safe_psql('postgres', <<'SQL');
 SELECT adapty.create_profile('ann');
 SELECT adapty.grant_access_level('ann', 'premium', is_lifetime => true);
 SELECT adapty.create_profile('bob');
+SELECT adapty.define_paywall('Main'), adapty.define_placement('home', paywall => 'Main');
 SQL
 
 $primary->backup('base');
@@ -38,6 +39,15 @@ is( $standby->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE
 is(stat_of($standby, 'scheduler_running, due_now'), 'f|1001', 'adapty.stats says so');
 my (undef, undef, $stderr) = $standby->psql('postgres', "SELECT adapty.grant_access_level('ann', 'premium', duration => '1 day')");
 like($stderr, qr/read-only|during recovery/, 'a change is refused as on any standby');
+
+is( $standby->safe_psql('postgres', "SELECT adapty.resolve_paywall('ann', 'home') ->> 'paywall_name'"),
+	'Main', 'a paywall is resolved');
+(undef, undef, $stderr) = $standby->psql('postgres', "SELECT adapty.get_paywall('ann', 'home')");
+like($stderr, qr/read-only|during recovery/, 'and not recorded');
+$primary->safe_psql('postgres', "SELECT adapty.define_paywall('Other'), adapty.define_placement('home', paywall => 'Other')");
+$primary->wait_for_catchup($standby);
+is( $standby->safe_psql('postgres', "SELECT adapty.resolve_paywall('ann', 'home') ->> 'paywall_name'"),
+	'Other', 'as the primary has it now');
 
 # --- promotion ---
 $primary->stop('fast');
