@@ -190,6 +190,7 @@ CREATE TYPE adapty.ab_test_result AS (
     trials_cancelled            bigint,
     refunds                     bigint,
     revenue_usd                 numeric,
+    proceeds_usd                numeric,
     unpriced_transactions       bigint,
     conversion                  double precision,
     unique_conversion           double precision,

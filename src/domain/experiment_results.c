@@ -49,6 +49,7 @@ typedef enum FactColumn
 	FACT_TRIALS_CANCELLED,
 	FACT_REFUNDS,
 	FACT_REVENUE,
+	FACT_PROCEEDS,
 	FACT_UNPRICED,
 	N_COPIED,
 	/* only for the arithmetic */
@@ -91,6 +92,7 @@ static SavedPlan facts_plan = {
 	"    FROM numbered n), "
 	"bought AS ("
 	"    SELECT s.position, a.buyer, a.is_trial, a.refunded_at, a.renew_status, a.price_usd,"
+	"        pg_catalog.round(a.price_usd * (1 - a.commission_rate), 6) AS proceeds_usd,"
 	"        NOT a.is_trial AND (a.purchase_type = 'one_time_purchase' OR a.after_trial IS NULL OR a.after_trial"
 	"            OR a.is_other_product OR COALESCE(a.is_restored, false)) AS is_purchase"
 	"    FROM attributed a JOIN shown s ON s.variation_id::text = a.attributed_to), "
@@ -101,6 +103,7 @@ static SavedPlan facts_plan = {
 	"        pg_catalog.count(*) FILTER (WHERE NOT b.is_trial AND b.refunded_at IS NOT NULL) AS refunds,"
 	"        pg_catalog.count(*) FILTER (WHERE NOT b.is_trial) AS paid,"
 	"        COALESCE(pg_catalog.sum(b.price_usd) FILTER (WHERE NOT b.is_trial AND b.refunded_at IS NULL), 0) AS revenue,"
+	"        COALESCE(pg_catalog.sum(b.proceeds_usd) FILTER (WHERE NOT b.is_trial AND b.refunded_at IS NULL), 0) AS proceeds,"
 	"        pg_catalog.count(*) FILTER (WHERE NOT b.is_trial AND b.refunded_at IS NULL AND b.price_usd IS NULL) AS unpriced"
 	"    FROM bought b GROUP BY b.position, b.buyer), "
 	"money AS ("
@@ -108,6 +111,7 @@ static SavedPlan facts_plan = {
 	"        pg_catalog.count(*) FILTER (WHERE b.paid > 0) AS payers,"
 	"        pg_catalog.sum(b.trials)::bigint AS trials, pg_catalog.sum(b.trials_cancelled)::bigint AS trials_cancelled,"
 	"        pg_catalog.sum(b.refunds)::bigint AS refunds, pg_catalog.sum(b.revenue) AS revenue,"
+	"        pg_catalog.sum(b.proceeds) AS proceeds,"
 	"        pg_catalog.sum(b.unpriced)::bigint AS unpriced,"
 	"        pg_catalog.count(*) FILTER (WHERE b.purchases > 0) AS buyers,"
 	"        pg_catalog.count(*) FILTER (WHERE b.revenue > 0) AS paying,"
@@ -122,7 +126,8 @@ static SavedPlan facts_plan = {
 	"    FROM adapty.ab_test_assignments a WHERE a.ab_test_id = $1 GROUP BY a.position) "
 	"SELECT v.name, v.weight, COALESCE(a.users, 0), COALESCE(w.views, 0), COALESCE(w.viewers, 0),"
 	"    COALESCE(m.purchases, 0), COALESCE(m.payers, 0), COALESCE(m.trials, 0), COALESCE(m.trials_cancelled, 0),"
-	"    COALESCE(m.refunds, 0), COALESCE(m.revenue, 0), COALESCE(m.unpriced, 0), COALESCE(a.drawn, 0),"
+	"    COALESCE(m.refunds, 0), COALESCE(pg_catalog.trim_scale(m.revenue), 0),"
+	"    COALESCE(pg_catalog.trim_scale(m.proceeds), 0), COALESCE(m.unpriced, 0), COALESCE(a.drawn, 0),"
 	"    COALESCE(m.buyers, 0), COALESCE(m.paying, 0), COALESCE(m.sum_log, 0), COALESCE(m.sum_log_squared, 0) "
 	"FROM adapty.ab_test_variations v LEFT JOIN assigned a ON a.position = v.position "
 	"LEFT JOIN seen w ON w.position = v.position LEFT JOIN money m ON m.position = v.position "

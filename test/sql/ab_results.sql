@@ -72,6 +72,7 @@ END $$;
 \set trial '{"offer": {"category": "introductory", "type": "free_trial", "id": "t"}}'
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';
+-- the store takes 30 percent in the first year, so proceeds are seven tenths
 SELECT adapty.define_product('RS product', store_products => '[{"store": "app_store", "store_product_id": "rs.monthly"}, {"store": "app_store", "store_product_id": "rs.gold"}]') IS NOT NULL AS made;
 -- A: a subscription and its renewal, which does not say from where
 SELECT pg_temp.buy(1, 'rs-1-1', 'rs-1', 10, '2024-01-01', '2024-02-01', :'from');
@@ -96,7 +97,7 @@ SELECT pg_temp.buy(11, 'rs-11-1', 'rs-11-1', 99, '2024-01-01', NULL, :'from', '{
 SELECT pg_temp.buy(12, 'rs-12-1', 'rs-12-1', 99, '2024-01-01', NULL, :'from', '{"is_family_shared": true}');
 SELECT pg_temp.buy(12, 'rs-12-2', 'rs-12-2', 99, '2024-01-01', NULL, '{"variation_id": "from elsewhere"}');
 \x on
-SELECT variation, weight, assigned_users, views, unique_viewers, purchases, paying_users, trials, trials_cancelled, refunds, revenue_usd, unpriced_transactions,
+SELECT variation, weight, assigned_users, views, unique_viewers, purchases, paying_users, trials, trials_cancelled, refunds, revenue_usd, proceeds_usd, unpriced_transactions,
        round(conversion::numeric, 6) AS conversion, unique_conversion, round(refund_rate::numeric, 6) AS refund_rate, round(arppu_usd::numeric, 6) AS arppu_usd,
        round(revenue_per_1000_users::numeric, 6) AS revenue_per_1000_users, sample_ratio_p FROM adapty.ab_test_results('RS price');
 \x off
