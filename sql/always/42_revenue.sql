@@ -57,8 +57,8 @@ SELECT t.profile_id, t.store, t.store_transaction_id, t.store_original_transacti
     t.price_country AS country, t.price_currency AS currency,
     t.commission_rate, t.tax_rate, t.is_after_first_year,
     NOT t.is_family_shared AND t.environment = 'Production' AND t.offer_type IS DISTINCT FROM 'free_trial' AS is_revenue,
-    t.price_value AS price_local, l.proceeds AS proceeds_local, l.tax AS tax_amount_local, l.proceeds - l.tax AS net_revenue_local,
-    t.price_usd, u.proceeds AS proceeds_usd, u.tax AS tax_amount_usd, u.proceeds - u.tax AS net_revenue_usd
+    t.price_value AS price_local, l.proceeds AS proceeds_local, l.tax AS tax_amount_local, trim_scale(l.proceeds - l.tax) AS net_revenue_local,
+    t.price_usd, u.proceeds AS proceeds_usd, u.tax AS tax_amount_usd, trim_scale(u.proceeds - u.tax) AS net_revenue_usd
 FROM adapty.transactions t
 CROSS JOIN LATERAL (
     SELECT trim_scale(round(t.price_value * (1 - t.commission_rate), 6)),

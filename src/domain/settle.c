@@ -14,6 +14,7 @@
 
 #include "base/plans.h"
 #include "domain/access.h"
+#include "domain/access_event.h"
 #include "domain/settle.h"
 #include "domain/subscription.h"
 
@@ -97,7 +98,7 @@ announce_difference(const GrantGroup *group, const AccessSnapshot *before, Visib
 	event->access_level_id = group->access_level_id;
 	event->actor = cause->actor;
 	event->reason = cause->reason;
-	event->properties = cause->properties;
+	event->properties = access_event_properties(&after, cause);
 }
 
 /* When the announced state of a grant goes out of date, on the profile's clock. */

@@ -2,7 +2,7 @@
 SELECT adapty.create_profile('events-1') IS NOT NULL AS created;
 SELECT is_active FROM adapty.grant_access_level('events-1', 'premium', starts_at => '2020-01-01 00:00+00', expires_at => '2100-01-01 00:00+00', reason => 'gift');
 CREATE VIEW pg_temp.mine AS SELECT * FROM adapty.events WHERE profile_id = (SELECT profile_id FROM adapty.identities WHERE customer_user_id = 'events-1');
-SELECT p - 'profile_id' - 'event_datetime' - 'event_properties' AS envelope,
+SELECT p - 'profile_id' - 'event_datetime' - 'event_properties' - 'profile_install_datetime' AS envelope,
        (p -> 'event_properties') - 'actor' - 'profile_id' - 'profile_event_id' - 'event_datetime' AS properties,
        (p -> 'event_properties' ->> 'profile_event_id')::uuid = event_id AS id, (p ->> 'event_datetime')::timestamptz = event_datetime AS at
 FROM pg_temp.mine e, adapty.event_payload((SELECT x FROM adapty.events x WHERE x.event_id = e.event_id)) p;
