@@ -54,12 +54,12 @@ scope_leave(ApiScope *scope)
 
 /* Prepares a statement for the SPI connection that is open. */
 static SPIPlanPtr
-prepare(SavedPlan *plan)
+prepare(SavedPlan *plan, int cursor_options)
 {
 	SPIPlanPtr	prepared;
 
 	Assert(plan->nargs <= PLAN_MAX_ARGS);
-	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->argtypes, cursor_options);
 	if (prepared == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s", plan->name, SPI_result_code_string(SPI_result));
 	return prepared;
@@ -67,7 +67,7 @@ prepare(SavedPlan *plan)
 
 /* Prepares a plan for this generation of the extension, dropping one of an earlier. */
 static void
-plan_prepare(SavedPlan *plan)
+plan_prepare(SavedPlan *plan, int cursor_options)
 {
 	SPIPlanPtr	prepared;
 
@@ -78,7 +78,7 @@ plan_prepare(SavedPlan *plan)
 		plan->plan = NULL;
 		SPI_freeplan(stale);
 	}
-	prepared = prepare(plan);
+	prepared = prepare(plan, cursor_options);
 	if (SPI_keepplan(prepared) != 0)
 		elog(ERROR, "could not keep the plan of \"%s\"", plan->name);
 	plan->plan = prepared;
@@ -87,10 +87,10 @@ plan_prepare(SavedPlan *plan)
 
 /* The plan, prepared if it is not or belongs to an extension that is gone. */
 static SPIPlanPtr
-plan_ready(SavedPlan *plan)
+plan_ready(SavedPlan *plan, int cursor_options)
 {
 	if (plan->plan == NULL || plan->extension != ext_state()->extension)
-		plan_prepare(plan);
+		plan_prepare(plan, cursor_options);
 	return plan->plan;
 }
 
@@ -98,16 +98,15 @@ plan_ready(SavedPlan *plan)
 Portal
 plan_open_cursor(SavedPlan *plan)
 {
-	return SPI_cursor_open(NULL, plan_ready(plan), NULL, NULL, false);
+	return SPI_cursor_open(NULL, plan_ready(plan, 0), NULL, NULL, false);
 }
 
-/* See plans.h. */
-uint64
-plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+/* Executes a prepared plan. */
+static uint64
+execute(SavedPlan *plan, SPIPlanPtr prepared, Datum *values, const char *nulls, bool read_only)
 {
-	int			result;
+	int			result = SPI_execute_plan(prepared, values, nulls, read_only, 0);
 
-	result = SPI_execute_plan(plan_ready(plan), values, nulls, read_only, 0);
 	if (result != plan->expected)
 		elog(ERROR, "\"%s\" returned %s", plan->name, SPI_result_code_string(result));
 	return SPI_processed;
@@ -115,9 +114,23 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 
 /* See plans.h. */
 uint64
+plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+{
+	return execute(plan, plan_ready(plan, 0), values, nulls, read_only);
+}
+
+/* See plans.h. */
+uint64
+plan_execute_generic(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
+{
+	return execute(plan, plan_ready(plan, CURSOR_OPT_GENERIC_PLAN), values, nulls, read_only);
+}
+
+/* See plans.h. */
+uint64
 plan_execute_once(SavedPlan *plan, Datum *values, Snapshot snapshot)
 {
-	SPIPlanPtr	prepared = prepare(plan);
+	SPIPlanPtr	prepared = prepare(plan, 0);
 	int			result = SPI_execute_snapshot(prepared, values, NULL,
 											  snapshot == NULL ? InvalidSnapshot : snapshot,
 											  InvalidSnapshot, false, true, 0);
@@ -132,7 +145,7 @@ plan_execute_once(SavedPlan *plan, Datum *values, Snapshot snapshot)
 Portal
 plan_open_cursor_once(SavedPlan *plan, Datum *values, Snapshot snapshot)
 {
-	SPIPlanPtr	prepared = prepare(plan);
+	SPIPlanPtr	prepared = prepare(plan, 0);
 	Portal		portal;
 
 	if (snapshot != NULL)

@@ -56,6 +56,13 @@ extern void scope_leave(ApiScope *scope);
  */
 extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
 
+/*
+ * The same with one plan for all arguments, for hot statements with branches.  Left to itself, the
+ * plan cache plans anew for each call if constants in place of the arguments make branches go away:
+ * that costs many times what they do.  A statement is always executed by the same of the two.
+ */
+extern uint64 plan_execute_generic(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
+
 /* Opens a cursor on a plan without arguments; for SPI_cursor_fetch(). */
 extern Portal plan_open_cursor(SavedPlan *plan);
 

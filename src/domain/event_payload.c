@@ -34,53 +34,72 @@ static SavedPlan profile_plan = {
 	"    p.total_revenue_usd, "
 	"    EXISTS (SELECT FROM adapty.access_grants g WHERE g.profile_id = $1 AND g.starts_at <= $2 AND $2 < g.expires_at), "
 	"    (SELECT jsonb_object_agg(x.name, x.value) FROM adapty.integration_identifiers x WHERE x.profile_id = $1), "
-	"    CASE WHEN $3 THEN p.custom_attributes::jsonb END, "
-	"    CASE WHEN $4 THEN (SELECT jsonb_object_agg(a.source, jsonb_build_object('status', a.status, "
-	"        'channel', a.channel, 'campaign', a.campaign, 'ad_group', a.ad_group, 'ad_set', a.ad_set, "
-	"        'creative', a.creative, 'network_user_id', a.network_user_id, 'created_at', "
-	"        to_char(a.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+0000\"'))) "
-	"        FROM adapty.attributions a WHERE a.profile_id = $1) END, "
+	"    p.custom_attributes::jsonb, "
 	"    d.idfa, d.idfv, d.advertising_id, d.user_agent "
 	"FROM adapty.profiles p LEFT JOIN adapty.identities i ON i.profile_id = p.profile_id "
 	"LEFT JOIN LATERAL (SELECT d.idfa, d.idfv, d.advertising_id, d.user_agent FROM adapty.installations d "
 	"    WHERE d.profile_id = $1 ORDER BY d.updated_at DESC, d.device_id LIMIT 1) d ON true "
 	"WHERE p.profile_id = $1",
 	.expected = SPI_OK_SELECT,
-	.nargs = 4,
-	.argtypes = {UUIDOID, TIMESTAMPTZOID, BOOLOID, BOOLOID},
+	.nargs = 2,
+	.argtypes = {UUIDOID, TIMESTAMPTZOID},
 };
 
-/* $2 is a transaction's id, or ($3) the key of a purchase, which stands for its newest transaction. */
+static SavedPlan attribution_plan = {
+	.name = "attribution of an event",
+	.sql = "SELECT jsonb_object_agg(a.source, jsonb_build_object('status', a.status, "
+	"    'channel', a.channel, 'campaign', a.campaign, 'ad_group', a.ad_group, 'ad_set', a.ad_set, "
+	"    'creative', a.creative, 'network_user_id', a.network_user_id, 'created_at', "
+	"    to_char(a.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+0000\"'))) "
+	"FROM adapty.attributions a WHERE a.profile_id = $1",
+	.expected = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {UUIDOID},
+};
+
+/* The newest transaction of a chain, and what the chain itself knows. */
+static SavedPlan chain_plan = {
+	.name = "chain of an event",
+	.sql = "SELECT s.store_transaction_id, s.renew_status, s.renewal_cancelled_at FROM adapty.subscriptions s "
+	"WHERE s.store = $1 AND s.store_original_transaction_id = $2",
+	.expected = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {TEXTOID, TEXTOID},
+};
+
 static SavedPlan purchase_plan = {
 	.name = "purchase of an event",
 	.sql = "SELECT t.store_transaction_id, t.store_original_transaction_id, t.store_product_id, "
 	"    NULLIF(t.store_base_plan_id, ''), t.environment::text, t.price_country::text, t.price_currency::text, "
-	"    t.price_value, t.price_usd, t.commission_rate, t.tax_rate, t.is_after_first_year, t.purchased_at, "
+	"    t.price_usd, t.commission_rate, t.tax_rate, t.is_after_first_year, t.purchased_at, "
 	"    t.originally_purchased_at, t.variation_id, t.offer_category::text, t.offer_type::text, t.offer_id, "
 	"    t.purchase_type = 'subscription', "
-	"    CASE WHEN $4 THEN (SELECT round(extract(epoch FROM x.expires_at - x.purchased_at) / 86400)::int8 "
-	"        FROM adapty.transactions x WHERE x.profile_id = t.profile_id AND x.store = t.store "
-	"        AND x.store_original_transaction_id = t.store_original_transaction_id "
-	"        AND x.offer_type = 'free_trial' AND x.purchased_at <= t.purchased_at "
-	"        ORDER BY x.purchased_at DESC LIMIT 1) END, "
 	"    EXISTS (SELECT FROM adapty.purchase_inheritors h WHERE h.store = t.store AND h.store_original_transaction_id = "
 	"        CASE t.purchase_type WHEN 'subscription' THEN t.store_original_transaction_id ELSE t.store_transaction_id END), "
-	"    t.cancellation_reason::text, s.renew_status, t.refunded_at, t.expires_at, "
+	"    t.cancellation_reason::text, t.refunded_at, t.expires_at, "
 	"    CASE WHEN t.billing_issue_detected_at IS NOT NULL THEN t.grace_period_expires_at END, "
-	"    t.billing_issue_detected_at, s.renewal_cancelled_at, t.paused_at "
-	"FROM adapty.transactions t LEFT JOIN adapty.subscriptions s ON $3 AND t.purchase_type = 'subscription' "
-	"    AND s.store = t.store AND s.store_original_transaction_id = t.store_original_transaction_id "
-	"WHERE t.store = $1 AND t.store_transaction_id = CASE WHEN $3 THEN COALESCE("
-	"    (SELECT c.store_transaction_id FROM adapty.subscriptions c WHERE c.store = $1 "
-	"        AND c.store_original_transaction_id = $2), $2) ELSE $2 END",
+	"    t.billing_issue_detected_at, t.paused_at, t.profile_id "
+	"FROM adapty.transactions t WHERE t.store = $1 AND t.store_transaction_id = $2",
+	.expected = SPI_OK_SELECT,
+	.nargs = 2,
+	.argtypes = {TEXTOID, TEXTOID},
+};
+
+/* The trial that a payment converted. */
+static SavedPlan trial_plan = {
+	.name = "trial of an event",
+	.sql = "SELECT x.purchased_at, x.expires_at FROM adapty.transactions x WHERE x.profile_id = $1 AND x.store = $2 "
+	"AND x.store_original_transaction_id = $3 AND x.offer_type = 'free_trial' AND x.purchased_at <= $4 "
+	"ORDER BY x.purchased_at DESC LIMIT 1",
 	.expected = SPI_OK_SELECT,
 	.nargs = 4,
-	.argtypes = {TEXTOID, TEXTOID, BOOLOID, BOOLOID},
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 };
 
 static SavedPlan paywall_plan = {
 	.name = "paywall of an event",
-	.sql = "SELECT v.placement_id, w.title, w.revision::text, COALESCE(v.segment_name, 'All Users'), a.name, "
+	.sql = "SELECT v.placement_id, w.title, w.revision::text, CASE WHEN v.segment_id IS NULL THEN 'All Users' "
+	"    ELSE (SELECT g.name FROM adapty.segments g WHERE g.segment_id = v.segment_id) END, a.name, "
 	"    a.revision::int8 FROM adapty.variations v JOIN adapty.paywalls w ON w.paywall_id = v.paywall_id "
 	"LEFT JOIN adapty.ab_tests a ON a.ab_test_id = v.ab_test_id WHERE v.variation_id = $1",
 	.expected = SPI_OK_SELECT,
@@ -126,7 +145,7 @@ put_sharing(JsonbBuild *jb, const Payload *p)
 									get_text(p->purchase, PURCHASE_ORIGINAL_ID) : transaction_id);
 	values[2] = CStringGetTextDatum(transaction_id);
 	values[3] = UUIDPGetDatum(&p->profile_id);
-	(void) plan_execute(&sharing_plan, values, NULL, true);
+	(void) plan_execute_generic(&sharing_plan, values, NULL, true);
 	{
 		bool		isnull;
 		Datum		others = get(SPI_tuptable, 1, &isnull);
@@ -184,7 +203,7 @@ render(const Payload *p)
 	put_sharing(&jb, p);
 	put_jsonb(&jb, "integration_ids", p->profile, PROFILE_INTEGRATIONS);
 	if (p->with_attribution)
-		put_jsonb(&jb, "attributions", p->profile, PROFILE_ATTRIBUTION);
+		put_jsonb(&jb, "attributions", p->attribution, 1);
 	if (p->with_user_attributes)
 		put_jsonb(&jb, "user_attributes", p->profile, PROFILE_ATTRIBUTES);
 	if (p->with_purchase_token)
@@ -288,45 +307,81 @@ find_source(Payload *p)
 	p->is_explained = source < 0 && p->facts != NULL;
 }
 
-/* Reads the transaction, and what was shown before it. */
+/* Reads a transaction by its id, and the trial that it converted. */
+static void
+load_transaction(Payload *p, const char *id)
+{
+	Datum		values[4] = {CStringGetTextDatum(p->store), CStringGetTextDatum(id)};
+	bool		isnull;
+
+	if (plan_execute_generic(&purchase_plan, values, NULL, true) == 0)
+		return;
+	p->purchase = p->trial = SPI_tuptable;
+	p->trial_at = PURCHASE_AT;
+	p->trial_expires_at = PURCHASE_EXPIRES_AT;
+	if (p->type != EVENT_TRIAL_CONVERTED)
+		return;
+	values[0] = get(p->purchase, PURCHASE_PROFILE_ID, &isnull);
+	values[1] = CStringGetTextDatum(p->store);
+	values[2] = get(p->purchase, PURCHASE_ORIGINAL_ID, &isnull);
+	values[3] = get(p->purchase, PURCHASE_AT, &isnull);
+	p->trial = plan_execute_generic(&trial_plan, values, NULL, true) == 0 ? NULL : SPI_tuptable;
+	p->trial_at = 1;
+	p->trial_expires_at = 2;
+}
+
+/* Reads what was shown to the user before a purchase. */
+static void
+load_paywall(Payload *p)
+{
+	char	   *variation = fact_or_text(p, "variation_id", PURCHASE_VARIATION);
+	pg_uuid_t	variation_id;
+	Datum		values[1] = {UUIDPGetDatum(&variation_id)};
+
+	if (variation != NULL && parse_uuid(variation, &variation_id) &&
+		plan_execute_generic(&paywall_plan, values, NULL, true) > 0)
+		p->paywall = SPI_tuptable;
+}
+
+/* Reads the purchase that the event tells of. */
 static void
 load_purchase(Payload *p)
 {
 	bool		is_access = p->type == EVENT_ACCESS_LEVEL_UPDATED;
 	char	   *id = fact_text(p, "store_transaction_id");
 	char	   *key;
-	char	   *variation;
-	pg_uuid_t	variation_id;
-	Datum		values[4];
+	Datum		values[2];
 
 	if (is_access && p->source > GRANT_SOURCE_SHARED_PURCHASE)
 		return;
 	if (p->source_id == NULL || !purchase_source_id_split(p->source_id, &p->store, &key))
 		return;
-	values[0] = CStringGetTextDatum(p->store);
-	values[1] = CStringGetTextDatum(id != NULL ? id : key);
-	values[2] = BoolGetDatum(is_access && id == NULL);
-	values[3] = BoolGetDatum(is_access || payload_has_trial(p->type));
-	if (plan_execute(&purchase_plan, values, NULL, true) == 0)
-		return;
-	p->purchase = SPI_tuptable;
-	variation = fact_or_text(p, "variation_id", PURCHASE_VARIATION);
-	if (variation == NULL || !parse_uuid(variation, &variation_id))
-		return;
-	values[0] = UUIDPGetDatum(&variation_id);
-	if (plan_execute(&paywall_plan, values, NULL, true) > 0)
-		p->paywall = SPI_tuptable;
+	if (is_access && p->source != GRANT_SOURCE_ONE_TIME_PURCHASE && !p->is_explained)
+	{
+		values[0] = CStringGetTextDatum(p->store);
+		values[1] = CStringGetTextDatum(key);
+		if (plan_execute_generic(&chain_plan, values, NULL, true) > 0)
+		{
+			p->chain = SPI_tuptable;
+			id = get_text(p->chain, CHAIN_TRANSACTION_ID);
+		}
+	}
+	load_transaction(p, id != NULL ? id : key);
+	if (p->purchase != NULL)
+		load_paywall(p);
 }
 
 /* Reads the profile as it is now. */
 static void
 load_profile(Payload *p)
 {
-	Datum		values[4] = {UUIDPGetDatum(&p->profile_id), TimestampTzGetDatum(p->event_datetime),
-	BoolGetDatum(p->with_user_attributes), BoolGetDatum(p->with_attribution)};
+	Datum		values[2] = {UUIDPGetDatum(&p->profile_id), TimestampTzGetDatum(p->event_datetime)};
 
-	if (plan_execute(&profile_plan, values, NULL, true) > 0)
-		p->profile = SPI_tuptable;
+	if (plan_execute_generic(&profile_plan, values, NULL, true) == 0)
+		return;
+	p->profile = SPI_tuptable;
+	if (p->with_attribution && plan_execute_generic(&attribution_plan, values, NULL, true) > 0)
+		p->attribution = SPI_tuptable;
 }
 
 /* adapty.event_payload(event, user_attributes, attribution, trial_price, purchase_token): see its COMMENT. */

@@ -246,10 +246,12 @@ put_common(JsonbBuild *jb, const Payload *p)
 static void
 put_trial_duration(JsonbBuild *jb, const Payload *p)
 {
-	bool		isnull;
-	Datum		days = get(p->purchase, PURCHASE_TRIAL_DAYS, &isnull);
+	TimestampTz began_at = get_time(p->trial, p->trial_at);
+	TimestampTz ended_at = get_time(p->trial, p->trial_expires_at);
+	int64		days = (ended_at - began_at + USECS_PER_DAY / 2) / USECS_PER_DAY;
 
-	put_text(jb, "trial_duration", isnull ? NULL : psprintf(INT64_FORMAT " days", DatumGetInt64(days)));
+	put_text(jb, "trial_duration", TIMESTAMP_NOT_FINITE(began_at) || TIMESTAMP_NOT_FINITE(ended_at) ? NULL :
+			 psprintf(INT64_FORMAT " days", days));
 }
 
 /* a op b in exact arithmetic; NULL if either is. */
@@ -438,7 +440,7 @@ access_end_reason(const Payload *p)
 		return reason;
 	if (get_time(p->purchase, PURCHASE_ISSUE_AT) != DT_NOBEGIN)
 		return "billing_error";
-	return get_bool(p->purchase, PURCHASE_RENEWS) ? "unknown" : "voluntarily_cancelled";
+	return get_bool(p->chain, CHAIN_RENEWS) ? "unknown" : "voluntarily_cancelled";
 }
 
 /* Is the user in the grace period, where the event itself does not say so? */
@@ -474,7 +476,7 @@ put_access_times(JsonbBuild *jb, const Payload *p)
 		put_fact_time(jb, p, "billing_issue_detected_at", "billing_issue_detected_at");
 		return;
 	}
-	put_time(jb, "unsubscribed_at", get_time(p->purchase, PURCHASE_RENEWAL_CANCELLED_AT));
+	put_time(jb, "unsubscribed_at", get_time(p->chain, CHAIN_RENEWAL_CANCELLED_AT));
 	put_time(jb, "billing_issue_detected_at", get_time(p->purchase, PURCHASE_ISSUE_AT));
 }
 
@@ -518,7 +520,7 @@ put_access_properties(JsonbBuild *jb, const Payload *p)
 	put_bool(jb, "is_refund", fact_or_bool(p, "is_refund", is_refunded));
 	put_bool(jb, "is_in_grace_period", fact_or_bool(p, "is_in_grace_period", is_in_grace_period(p)));
 	put_bool(jb, "will_renew", fact_or_bool(p, "will_renew", is_of_subscription(p) && !is_refunded &&
-											get_bool(p->purchase, PURCHASE_RENEWS)));
+											get_bool(p->chain, CHAIN_RENEWS)));
 	put_access_times(jb, p);
 	put_text(jb, "cancellation_reason", access_end_reason(p));
 	put_text(jb, "store", p->store != NULL ? p->store : "adapty");

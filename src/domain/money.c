@@ -109,7 +109,7 @@ is_after_first_year(const pg_uuid_t *profile_id, const TransactionReport *t)
 
 	if (!t->is_subscription || !may_be_after_first_year(&t->times, t->originally_purchased_at))
 		return false;
-	(void) plan_execute(&first_year_plan, values, NULL, false);
+	(void) plan_execute_generic(&first_year_plan, values, NULL, false);
 	return row_bool(0, 1);
 }
 
@@ -147,7 +147,7 @@ money_of(const pg_uuid_t *profile_id, const TransactionReport *t, Money *money)
 
 	money->is_after_first_year = is_after_first_year(profile_id, t);
 	values[5] = BoolGetDatum(money->is_after_first_year);
-	(void) plan_execute(&amounts_plan, values, NULL, false);
+	(void) plan_execute_generic(&amounts_plan, values, NULL, false);
 	money->price_usd = row_numeric(1);
 	money->commission_rate = row_numeric(2);
 	money->tax_rate = row_numeric(3);
@@ -381,7 +381,7 @@ adapty_revenue_rates(PG_FUNCTION_ARGS)
 		elog(ERROR, "return type must be a row type");
 	values[1] = CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(1))));
 	scope_enter(&scope);
-	(void) plan_execute(&rates_plan, values, NULL, true);
+	(void) plan_execute_generic(&rates_plan, values, NULL, true);
 	for (int i = 0; i < 3; i++)
 		result[i] = scope_copy(&scope, 0, i + 1, &nulls[i]);
 	scope_leave(&scope);

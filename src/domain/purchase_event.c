@@ -151,7 +151,7 @@ purchase_events_write(const PurchaseEventSource *source, const ChainEvent *event
 
 	if (n == 0 || event_is_silent())
 		return;
-	if (plan_execute(&facts_plan, values, NULL, false) != 1)
+	if (plan_execute_generic(&facts_plan, values, NULL, false) != 1)
 		elog(ERROR, "transaction \"%s\" of store \"%s\" is not stored",
 			 source->store_transaction_id, source->store);
 	source_id = purchase_source_id(source->store, source->store_transaction_id);

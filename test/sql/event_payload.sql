@@ -11,8 +11,7 @@ SET extra_float_digits TO 0;
 SELECT adapty.define_product('pl monthly', 'premium', 'monthly', '[
     {"store": "play_store", "store_product_id": "pl", "store_base_plan_id": "m1"},
     {"store": "app_store", "store_product_id": "pl"}]') IS NOT NULL AS ok;
-SELECT adapty.define_access_level('pl_pro') AS level;
-SELECT adapty.define_product('pl pro', 'pl_pro', 'monthly', '[{"store": "app_store", "store_product_id": "pl_pro"}]') IS NOT NULL AS ok;
+SELECT adapty.define_product('pl pro', 'premium', 'monthly', '[{"store": "app_store", "store_product_id": "pl_pro"}]') IS NOT NULL AS ok;
 SELECT adapty.define_product('pl coins', period => 'consumable', store_products => '[{"store": "app_store", "store_product_id": "100coins"}]') IS NOT NULL AS ok;
 SELECT count(adapty.define_paywall('PL ' || p)) FROM unnest(ARRAY['one', 'two', 'rest']) p;
 SELECT adapty.define_placement('pl.home', paywall => 'PL rest') AS placement;
@@ -204,3 +203,4 @@ SELECT adapty.event_payload(NULL);
 SELECT count(*) FROM adapty.event_payloads;
 RESET ROLE;
 SELECT adapty.set_tax_rate('CH', NULL), adapty.set_currency_rate('CHF', NULL, '2024-01-01 00:00+00');
+SELECT count(adapty.delete_profile(u)) FROM unnest(ARRAY['pl-9', 'pl-9b', 'pl-9c']) u;
