@@ -152,6 +152,49 @@ COMMENT ON FUNCTION adapty.segment_sql(adapty.segment_filter) IS
 REVOKE ALL ON FUNCTION adapty.segment_sql(adapty.segment_filter) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.segment_sql(adapty.segment_filter) TO adapty_server, adapty_analyst;
 
+-- ---- Definitions of custom attributes ----
+CREATE OR REPLACE FUNCTION adapty.define_attribute(
+        key text, value_type adapty.attribute_type, label text DEFAULT NULL, allowed_values jsonb DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_define_attribute';
+COMMENT ON FUNCTION adapty.define_attribute(text, adapty.attribute_type, text, jsonb) IS
+    'Makes or replaces the definition of a custom attribute: from now on only such values can be set. allowed_values is an array, null allows every value of the type; a null label keeps the one there is. Returns how many users have a value that is not allowed: theirs stays.';
+REVOKE ALL ON FUNCTION adapty.define_attribute(text, adapty.attribute_type, text, jsonb) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.define_attribute(text, adapty.attribute_type, text, jsonb) TO adapty_server;
+
+CREATE OR REPLACE FUNCTION adapty.undefine_attribute(key text) RETURNS boolean
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_undefine_attribute';
+COMMENT ON FUNCTION adapty.undefine_attribute(text) IS
+    'Takes the definition of a custom attribute away; true if there was one. Users'' values stay.';
+REVOKE ALL ON FUNCTION adapty.undefine_attribute(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.undefine_attribute(text) TO adapty_server;
+
+CREATE OR REPLACE FUNCTION adapty._attribute_fits(value jsonb, value_type adapty.attribute_type, allowed_values jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.jsonb_typeof(value) OPERATOR(pg_catalog.=) value_type::text
+        AND (allowed_values IS NULL OR allowed_values OPERATOR(pg_catalog.@>) value);
+COMMENT ON FUNCTION adapty._attribute_fits(jsonb, adapty.attribute_type, jsonb) IS
+    'May a custom attribute have this value by its definition? Private.';
+REVOKE ALL ON FUNCTION adapty._attribute_fits(jsonb, adapty.attribute_type, jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION adapty.attribute_violations(key text) RETURNS TABLE (profile_id uuid, value jsonb)
+    LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT p.profile_id, p.custom_attributes -> d.key
+      FROM adapty.attribute_definitions d
+      JOIN adapty.profiles p ON p.custom_attributes ? d.key
+     WHERE d.key = $1 AND NOT adapty._attribute_fits(p.custom_attributes -> d.key, d.value_type, d.allowed_values)
+    $$;
+COMMENT ON FUNCTION adapty.attribute_violations(text) IS
+    'Users whose custom attribute its definition does not allow: set before the definition was made.';
+REVOKE ALL ON FUNCTION adapty.attribute_violations(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.attribute_violations(text) TO adapty_server;
+
+GRANT SELECT ON adapty.attribute_definitions TO adapty_server, adapty_analyst;
+
 -- ---- Rows and views in step ----
 CREATE OR REPLACE FUNCTION adapty._segments_changed() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE

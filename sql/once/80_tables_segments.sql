@@ -64,8 +64,24 @@ COMMENT ON COLUMN adapty.segments.segment_id IS 'What audiences, tests and campa
 COMMENT ON COLUMN adapty.segments.name IS 'Name of the segment and of its view: 1 to 63 bytes.';
 COMMENT ON COLUMN adapty.segments.is_predefined IS 'Comes with the extension, and cannot be changed or dropped.';
 
+-- Definitions of custom attributes: optional, and enforced when there is one.
+CREATE TYPE adapty.attribute_type AS ENUM ('string', 'number');
+COMMENT ON TYPE adapty.attribute_type IS 'Type of a custom attribute''s values.';
+CREATE TABLE adapty.attribute_definitions (
+    key            text PRIMARY KEY CONSTRAINT attribute_definitions_key_check CHECK (key ~ '^[A-Za-z0-9_.-]{1,30}$'),
+    value_type     adapty.attribute_type NOT NULL,
+    label          text NOT NULL CONSTRAINT attribute_definitions_label_check CHECK (length(label) BETWEEN 1 AND 255),
+    allowed_values jsonb CONSTRAINT attribute_definitions_allowed_values_check CHECK (jsonb_typeof(allowed_values) = 'array'),
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    updated_at     timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE adapty.attribute_definitions IS 'What custom attributes may be. One without a definition may be anything.';
+COMMENT ON COLUMN adapty.attribute_definitions.label IS 'Name for people.';
+COMMENT ON COLUMN adapty.attribute_definitions.allowed_values IS 'An array of the values that may be set; null for every value of the type.';
+
 -- The usual segments: new users, and those who pay or have paid.  Few rows change in either column.
 CREATE INDEX profiles_created_at_idx ON adapty.profiles (created_at);
 CREATE INDEX profiles_subscription_state_idx ON adapty.profiles (subscription_state) WHERE subscription_state <> 'never_subscribed';
 
 SELECT pg_catalog.pg_extension_config_dump('adapty.segments', 'WHERE NOT is_predefined');
+SELECT pg_catalog.pg_extension_config_dump('adapty.attribute_definitions', '');

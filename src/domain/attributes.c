@@ -21,6 +21,7 @@
 #include "base/errors.h"
 #include "base/plans.h"
 #include "domain/attribute_check.h"
+#include "domain/attribute_definition.h"
 #include "domain/attribute_request.h"
 #include "domain/attributes.h"
 #include "domain/identity.h"
@@ -228,6 +229,8 @@ change_store(const UserRef *user, const pg_uuid_t *profile_id, const AttributeCh
 		change->identifiers == NULL && change->attributions == NULL)
 		return;
 	scope_enter(&scope);
+	if (change->custom != NULL)
+		attribute_definitions_check(change->custom);
 	if (!store_profile_row(profile_id, change, now))
 		profile_not_found(user);
 	if (change->device_id != NULL)

@@ -23,7 +23,6 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 
 #include "domain/segment_sql.h"
 
@@ -425,24 +424,6 @@ write_age(StringInfo sql, const SegmentNode *node)
 	}
 }
 
-/* A custom attribute compared by "=": by containment, which a GIN index on the column serves. */
-static void
-write_containment(StringInfo sql, const SegmentNode *node)
-{
-	StringInfoData json;
-
-	initStringInfo(&json);
-	appendStringInfoChar(&json, '{');
-	escape_json(&json, node->key);
-	appendStringInfoString(&json, ": ");
-	if (node->values[0].kind == SEGMENT_VALUE_NUMBER)
-		appendStringInfoString(&json, number_text(node->values[0].number));
-	else
-		escape_json(&json, node->values[0].string);
-	appendStringInfoChar(&json, '}');
-	appendStringInfo(sql, "p.custom_attributes @> %s::jsonb", quote_literal_cstr(json.data));
-}
-
 /* A comparison of a column. */
 static void
 write_column(StringInfo sql, const SegmentNode *node, Rows rows)
@@ -453,11 +434,6 @@ write_column(StringInfo sql, const SegmentNode *node, Rows rows)
 	{
 		appendStringInfo(sql, node->op == SEGMENT_IS_SET ? "p.custom_attributes ? %s" : "NOT p.custom_attributes ? %s",
 						 quote_literal_cstr(node->key));
-		return;
-	}
-	if (node->attribute == SEGMENT_CUSTOM && node->op == SEGMENT_EQ)
-	{
-		write_containment(sql, node);
 		return;
 	}
 	x = attribute_column(node, rows);
