@@ -93,6 +93,15 @@ COMMENT ON FUNCTION adapty.set_store_customer(uuid, text, text) IS
 REVOKE ALL ON FUNCTION adapty.set_store_customer(uuid, text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.set_store_customer(uuid, text, text) TO adapty_server;
 
+-- ---- After the catalogue changed ----
+CREATE OR REPLACE FUNCTION adapty.apply_ingested(store text DEFAULT NULL) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_apply_ingested';
+COMMENT ON FUNCTION adapty.apply_ingested(text) IS
+    'Reports again what events told of store products that were mapped to no product then and are now, so that it gives access, and returns how many transactions were reported. Of one store, or of all.';
+REVOKE ALL ON FUNCTION adapty.apply_ingested(text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.apply_ingested(text) TO adapty_server;
+
 -- The server sees what came and what became of it; secrets stay the owner's.
 GRANT SELECT ON adapty.ingested_events, adapty.store_customers, adapty.ingested_subscriptions,
     adapty.ingested_payments, adapty.ingested_refunds, adapty.ingested_references TO adapty_server;

@@ -8,6 +8,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/compat.h"
 #include "base/iso8601.h"
 #include "base/json_path.h"
 #include "base/jsonb_build.h"

@@ -189,6 +189,9 @@ typedef struct KnownChain
  */
 extern void ingest_lock(IngestFacts *facts);
 
+/* Takes the lock of which there is one: who goes through many customers does so alone. */
+extern void ingest_lock_alone(void);
+
 /* Keeps what is newer than what is known; false if nothing is. */
 extern bool ingest_keep(const IngestFacts *facts);
 
@@ -200,6 +203,21 @@ extern void ingest_concerned(const IngestFacts *facts, List **subscriptions, Lis
 extern void ingest_of_customer(const char *store, const char *customer_id, List **subscriptions,
 							   List **purchases);
 
+/* A subscription or purchase, and whose it is in its store. */
+typedef struct StoreObject
+{
+	char	   *store;
+	char	   *customer_id;	/* NULL for none */
+	char	   *id;
+	bool		is_subscription;
+} StoreObject;
+
+/*
+ * What was of no product of ours when it was reported and is now, in the order of customers; store NULL
+ * for all stores.  Returns how many.
+ */
+extern int	ingest_newly_mapped(const char *store, StoreObject **objects);
+
 extern void ingest_load_subscription(const char *store, const char *id, KnownChain *chain);
 extern void ingest_load_purchase(const char *store, const char *id, KnownChain *chain);
 
@@ -210,7 +228,7 @@ extern void ingest_set_reported(const char *store, const char *payment_id, int64
 
 /*
  * Reports to the core what is new of what follows from a chain, for a profile or, with NULL, for whose it
- * is.  force: the current transaction even if nothing is.  Adds the reported transactions' ids to the
+ * is.  force: everything, even if nothing is new.  Adds the reported transactions' ids to the
  * list; sets *detail if something is missing.
  */
 extern void ingest_report_chain(const IngestFacts *facts, const KnownChain *chain,

@@ -11,6 +11,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/arg.h"
@@ -22,6 +23,8 @@
 #include "domain/product.h"
 #include "domain/sharing.h"
 #include "domain/transaction_row.h"
+
+PG_FUNCTION_INFO_V1(adapty_apply_ingested);
 
 static SavedPlan identity_plan = {
 	.name = "profile of a user that a store names",
@@ -187,11 +190,11 @@ find_user(Application *a, bool create_missing)
 /* ---- what ---- */
 
 /*
- * Reports one subscription or, with is_subscription false, one purchase.  What has an owner stays the
- * owner's, whoever the event names: the core finds out.
+ * Reports one subscription or, with is_subscription false, one purchase; force: even if nothing is new.
+ * What has an owner stays the owner's, whoever the event names: the core finds out.
  */
 static void
-apply_chain(Application *a, char *id, bool is_subscription)
+apply_chain(Application *a, char *id, bool is_subscription, bool force)
 {
 	TransactionReport key;
 	PurchasePeople people;
@@ -215,8 +218,8 @@ apply_chain(Application *a, char *id, bool is_subscription)
 		a->result->has_profile = true;
 		a->result->profile_id = people.parent;
 	}
-	ingest_report_chain(a->facts, &chain, a->has_user && !has_owner ? &a->user : NULL, a->actor, is_claim,
-						&a->result->transactions, &a->result->detail);
+	ingest_report_chain(a->facts, &chain, a->has_user && !has_owner ? &a->user : NULL, a->actor,
+						force || is_claim, &a->result->transactions, &a->result->detail);
 	if (!a->result->has_profile && a->result->detail == NULL)
 		a->result->detail = "Nobody is known to be this customer yet: the purchase waits for whom it is.";
 }
@@ -228,9 +231,9 @@ apply_chains(Application *a)
 	ListCell   *cell;
 
 	foreach(cell, a->subscriptions)
-		apply_chain(a, lfirst(cell), true);
+		apply_chain(a, lfirst(cell), true, false);
 	foreach(cell, a->purchases)
-		apply_chain(a, lfirst(cell), false);
+		apply_chain(a, lfirst(cell), false, false);
 }
 
 /* See ingest_apply.h. */
@@ -257,7 +260,21 @@ ingest_apply(IngestFacts *facts, bool create_missing, const char *actor, IngestR
 	apply_chains(&a);
 }
 
-/* ---- set_store_customer ---- */
+/* ---- by hand ---- */
+
+/* Text argument n as a store: ERROR (22023) if it cannot be one. */
+static char *
+arg_store(FunctionCallInfo fcinfo, int n, bool required)
+{
+	char	   *store = arg_text(fcinfo, n, "store", required, MAX_STORE_ID);
+
+	if (store != NULL && !is_slug(store))
+		ereport(ERROR,
+				(condition_errcode(COND_BASE_ERROR),
+				 errmsg("invalid store: \"%s\"", store),
+				 errdetail("The value must be 1 to 64 letters, digits, \"_\", \".\" or \"-\".")));
+	return store;
+}
 
 /* adapty.set_store_customer(user, store, store_customer_id): see the function's COMMENT. */
 static Datum
@@ -271,13 +288,8 @@ set_store_customer(FunctionCallInfo fcinfo, UserRef user)
 	ApiScope	scope;
 
 	refuse_unless_writable(fcinfo);
-	facts.store = arg_text(fcinfo, 1, "store", true, 64);
+	facts.store = arg_store(fcinfo, 1, true);
 	facts.customer_id = arg_text(fcinfo, 2, "store_customer_id", true, MAX_STORE_ID);
-	if (!is_slug(facts.store))
-		ereport(ERROR,
-				(condition_errcode(COND_BASE_ERROR),
-				 errmsg("invalid store: \"%s\"", facts.store),
-				 errdetail("The value must be 1 to 64 letters, digits, \"_\", \".\" or \"-\".")));
 	user_resolve(&user, &a.user);
 	a.has_user = result.has_profile = true;
 	scope_enter(&scope);
@@ -291,3 +303,33 @@ set_store_customer(FunctionCallInfo fcinfo, UserRef user)
 }
 
 FUNCTION_BY_USER(set_store_customer);
+
+/* adapty.apply_ingested(store): see the function's COMMENT. */
+Datum
+adapty_apply_ingested(PG_FUNCTION_ARGS)
+{
+	char	   *actor = caller_actor();
+	char	   *store = arg_store(fcinfo, 0, false);
+	StoreObject *objects;
+	ApiScope	scope;
+	int64		reported = 0;
+	int			n;
+
+	refuse_unless_writable(fcinfo);
+	scope_enter(&scope);
+	ingest_lock_alone();
+	n = ingest_newly_mapped(store, &objects);
+	for (int i = 0; i < n; i++)
+	{
+		IngestFacts facts = {.store = objects[i].store, .customer_id = objects[i].customer_id};
+		IngestResult result = {0};
+		Application a = {.facts = &facts, .actor = actor, .result = &result};
+
+		CHECK_FOR_INTERRUPTS();
+		ingest_lock(&facts);
+		apply_chain(&a, objects[i].id, objects[i].is_subscription, true);
+		reported += list_length(result.transactions);
+	}
+	scope_leave(&scope);
+	PG_RETURN_INT64(reported);
+}

@@ -29,6 +29,9 @@
  * that share a lock only wait for each other.
  */
 #define LOCK_CLASS 8
+#define LOCKS_ALONE 0			/* groups of locks */
+#define LOCKS_BY_PAYMENT 1
+#define LOCKS_BY_CUSTOMER 2
 #define LOCKS_OF_PAYMENTS 512
 #define LOCKS_OF_CUSTOMERS 512
 #define MAX_NAMES (MAX_EVENT_PAYMENTS * (1 + MAX_PAYMENT_REFERENCES) + 2 * MAX_EVENT_REFUNDS + 2)
@@ -178,6 +181,22 @@ static SavedPlan of_customer_plan = {
 	.expected = SPI_OK_SELECT,
 	.nargs = 2,
 	.argtypes = {TEXTOID, TEXTOID},
+};
+
+static SavedPlan newly_mapped_plan = {
+	.name = "purchases of products that are mapped by now",
+	.sql = "SELECT DISTINCT p.store::text, p.store_customer_id, "
+	"    COALESCE(p.store_subscription_id, p.store_payment_id), p.store_subscription_id IS NOT NULL "
+	"FROM adapty.transactions t JOIN adapty.ingested_payments p "
+	"    ON p.store OPERATOR(pg_catalog.=) t.store "
+	"    AND p.store_payment_id OPERATOR(pg_catalog.=) t.store_transaction_id "
+	"WHERE t.product_id IS NULL AND ($1 IS NULL OR t.store OPERATOR(pg_catalog.=) $1) "
+	"AND EXISTS (SELECT FROM adapty.store_products m WHERE m.store OPERATOR(pg_catalog.=) t.store "
+	"    AND m.store_product_id OPERATOR(pg_catalog.=) t.store_product_id) "
+	"ORDER BY 1, 2, 3",
+	.expected = SPI_OK_SELECT,
+	.nargs = 1,
+	.argtypes = {TEXTOID},
 };
 
 static SavedPlan subscription_plan = {
@@ -339,7 +358,7 @@ ingest_lock(IngestFacts *facts)
 		numbers[i] = lock_number(facts->store, names[i], LOCKS_OF_PAYMENTS);
 	qsort(numbers, n, sizeof(uint32), compare_numbers);
 	for (int i = 0; i < n; i++)
-		take_lock(1, numbers[i]);
+		take_lock(LOCKS_BY_PAYMENT, numbers[i]);
 	if (facts->customer_id == NULL && n > 0)
 	{
 		Datum		values[2] = {CStringGetTextDatum(facts->store), names_datum(names, n)};
@@ -348,9 +367,16 @@ ingest_lock(IngestFacts *facts)
 			facts->customer_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	}
 	if (facts->customer_id != NULL)
-		take_lock(2, lock_number(facts->store, facts->customer_id, LOCKS_OF_CUSTOMERS));
+		take_lock(LOCKS_BY_CUSTOMER, lock_number(facts->store, facts->customer_id, LOCKS_OF_CUSTOMERS));
 	else if (facts->has_subscription)
-		take_lock(2, lock_number(facts->store, facts->subscription.id, LOCKS_OF_CUSTOMERS));
+		take_lock(LOCKS_BY_CUSTOMER, lock_number(facts->store, facts->subscription.id, LOCKS_OF_CUSTOMERS));
+}
+
+/* See ingest.h. */
+void
+ingest_lock_alone(void)
+{
+	take_lock(LOCKS_ALONE, 0);
 }
 
 /*
@@ -561,6 +587,24 @@ ingest_of_customer(const char *store, const char *customer_id, List **subscripti
 	Datum		values[2] = {CStringGetTextDatum(store), CStringGetTextDatum(customer_id)};
 
 	add_concerned(plan_execute(&of_customer_plan, values, NULL, false), subscriptions, purchases);
+}
+
+/* See ingest.h. */
+int
+ingest_newly_mapped(const char *store, StoreObject **objects)
+{
+	Datum		values[1] = {store == NULL ? (Datum) 0 : CStringGetTextDatum(store)};
+	int			n = (int) plan_execute(&newly_mapped_plan, values, store == NULL ? "n" : NULL, false);
+
+	*objects = palloc(sizeof(StoreObject) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+	{
+		(*objects)[i].store = row_text(i, 1);
+		(*objects)[i].customer_id = row_text(i, 2);
+		(*objects)[i].id = row_text(i, 3);
+		(*objects)[i].is_subscription = row_bool(i, 4);
+	}
+	return n;
 }
 
 /* The label's position in a list of n. */

@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 
 #include "base/clock.h"
+#include "base/compat.h"
 #include "base/guc.h"
 #include "base/jsonb_build.h"
 #include "domain/ingest.h"
@@ -540,12 +541,12 @@ report_subscription(Reporting *r, const bool *counts, bool force)
 
 	for (int i = 0; i < r->current; i++)
 		if (counts[i] && i != previous && is_trial(r->chain, &r->chain->payments[i].payment) >= 0)
-			report_period(r, i, false);
+			report_period(r, i, force);
 	if (previous_first)
-		report_period(r, previous, false);
+		report_period(r, previous, force);
 	report_period(r, r->current, force);
 	if (previous >= 0 && !previous_first && is_trial(r->chain, &r->chain->payments[previous].payment) >= 0)
-		report_period(r, previous, false);
+		report_period(r, previous, force);
 }
 
 /* See ingest.h. */

@@ -99,6 +99,7 @@ static SavedPlan build_export = {
 	ROWS_JSON("subscriptions", "subscriptions", "t.store, t.store_original_transaction_id") ","
 	ROWS_JSON("purchase_inheritors", "purchase_inheritors", "t.store, t.store_original_transaction_id") ","
 	ROWS_JSON("subscription_timers", "subscription_timers", "t.store, t.store_original_transaction_id, t.timer") ","
+	ROWS_JSON("store_customers", "store_customers", "t.store, t.store_customer_id") ","
 	ROWS_JSON("ab_test_assignments", "ab_test_assignments", "t.assigned_at, t.ab_test_id") ","
 	ROWS_JSON("paywall_requests", "paywall_requests", "t.requested_at") ","
 	ROWS_JSON("paywall_views", "paywall_views", "t.viewed_at, t.variation_id") ","

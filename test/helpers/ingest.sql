@@ -108,3 +108,33 @@ CREATE FUNCTION pg_temp.session(name text, changes jsonb) RETURNS jsonb LANGUAGE
         'customer', null, 'customer_details', '{"address": {"country": "DE"}, "email": "example@example.com", "name": null, "phone": null, "tax_exempt": "none", "tax_ids": []}'::jsonb,
         'invoice', null, 'livemode', true, 'metadata', '{}'::jsonb, 'mode', 'payment', 'payment_intent', 'pi_' || name, 'payment_link', null, 'payment_status', 'paid',
         'status', 'complete', 'subscription', null, 'total_details', '{"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}'::jsonb) || changes $$;
+
+-- an event with each value of its content replaced by others of every type: what became of it other than an outcome
+CREATE FUNCTION pg_temp.paths(j jsonb, prefix text[] DEFAULT '{}') RETURNS SETOF text[] LANGUAGE plpgsql AS $$
+DECLARE k text; v jsonb; i int := 0;
+BEGIN
+    IF jsonb_typeof(j) = 'object' THEN
+        FOR k, v IN SELECT * FROM jsonb_each(j) LOOP RETURN NEXT prefix || k; RETURN QUERY SELECT * FROM pg_temp.paths(v, prefix || k); END LOOP;
+    ELSIF jsonb_typeof(j) = 'array' THEN
+        FOR v IN SELECT * FROM jsonb_array_elements(j) LOOP RETURN NEXT prefix || i::text; RETURN QUERY SELECT * FROM pg_temp.paths(v, prefix || i::text); i := i + 1; END LOOP;
+    END IF;
+END $$;
+CREATE FUNCTION pg_temp.fuzz(event jsonb, content text, id text, send text, name text) RETURNS TABLE (tried int, unexpected text) LANGUAGE plpgsql AS $$
+DECLARE
+    path text[]; value jsonb; result text; bad text[] := '{}';
+BEGIN
+    tried := 0;
+    FOR path, value IN SELECT p.path, v.value FROM pg_temp.paths(event->content, ARRAY[content]) p (path),
+        (VALUES ('null'::jsonb), ('true'), ('-1'), ('1e400'), ('99999999999999999999'), ('0.5'), ('""'), ('"x"'), (to_jsonb(repeat('y', 300))), ('[]'), ('{}'), ('[null, 1, {}]'), ('{"id": 1}'), ('{"object": {"data": [[]]}}')) v (value) LOOP
+        tried := tried + 1;
+        BEGIN
+            EXECUTE format('SELECT %s($1)', send) INTO result USING jsonb_set(event, path, value) || jsonb_build_object(id, name || tried);
+            result := split_part(result, ' ', 1);
+        EXCEPTION WHEN OTHERS THEN
+            result := SQLSTATE;
+        END;
+        IF result NOT IN ('applied', 'outdated', 'ignored', 'error', '22023') THEN bad := bad || (result || ' ' || path::text || ' ' || value); END IF;
+    END LOOP;
+    unexpected := array_to_string(bad[1:5], ', ');
+    RETURN NEXT;
+END $$;

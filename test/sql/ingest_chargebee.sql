@@ -107,6 +107,11 @@ SELECT adapty.set_ingest_secret('chargebee', 'hook:test', 'Sandbox');
 SELECT pg_temp.cb(pg_temp.cevent('f2', 'payment_succeeded', '2024-01-01', pg_temp.cinv('7', 'cb-once', 'paid', '2024-01-01', '2024-01-01', '2024-01-01', 1, jsonb_build_object('subscription_id', null, 'line_items', '[{"entity_type": "charge_item_price", "entity_id": "life-USD", "amount": 1}]'::jsonb))
     || '{"customer": {"id": "c-cb-once", "cf_customer_user_id": "cb-once-test"}}'), 'hook:test');
 SELECT * FROM pg_temp.transactions('cb-once-test');
+-- ---- any JSON ----
+SET client_min_messages = error;
+SELECT tried > 500 AS many, unexpected FROM pg_temp.fuzz(pg_temp.cevent('z', 'subscription_changed', '2024-01-01', pg_temp.csub('cb-z', 'active', '2024-01-01', '2024-01-01', '2024-02-01', jsonb_build_object('trial_start', 1704000000, 'trial_end', 1704067200, 'pause_date', 1706745600, 'cancelled_at', 1706745600, 'plan_id', 'x'))), 'content', 'id', 'pg_temp.cb', 'zs');
+SELECT tried > 500 AS many, unexpected FROM pg_temp.fuzz(pg_temp.cevent('z', 'payment_refunded', '2024-01-01', pg_temp.cinv('z', 'cb-z', 'paid', '2024-01-01', '2024-01-01', '2024-02-01', 999) || pg_temp.cnote('CN-z', 'z', 'cb-z', '2024-01-05', 300)), 'content', 'id', 'pg_temp.cb', 'zi');
+RESET client_min_messages;
 -- nothing that concerns us
 SELECT pg_temp.cb(pg_temp.cevent('g1', 'coupon_created', '2024-01-01', '{"coupon": {"id": "c"}}'));
 SELECT pg_temp.cb(pg_temp.cevent('g2', 'customer_changed', '2024-01-01', '{"customer": {"id": "c-1", "meta_data": {"customer_user_id": "cb-1"}}}'));

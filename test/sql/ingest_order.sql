@@ -126,6 +126,21 @@ SELECT * FROM pg_temp.state('st-claim');
 SELECT pg_temp.send(pg_temp.event('w12', 'invoice.paid', '2024-01-01', pg_temp.invoice('w12', 'st-mother', 'paid', '2024-01-01', '2099-02-01', 999)));
 SELECT pg_temp.send(pg_temp.event('w13', 'invoice.paid', '2024-01-01', pg_temp.invoice('w13', 'st-mother', 'paid', '2024-01-01', '2099-02-01', 999, '{"subscription": "sub_child", "subscription_details": {"metadata": {"customer_user_id": "st-child"}}}')));
 SELECT u, id FROM (VALUES ('st-mother'), ('st-child')) v (u), pg_temp.transactions(u);
+-- what came before its product was mapped gives its access once it is
+SET client_min_messages = error;
+SELECT pg_temp.send(pg_temp.event('w20', 'invoice.paid', '2024-01-01', pg_temp.invoice('w20', 'st-unmapped', 'paid', '2024-01-01', '2099-02-01', 999, price => 'late')));
+SELECT pg_temp.send(pg_temp.event('w21', 'checkout.session.completed', '2024-01-01', pg_temp.session('st-unmapped', '{"client_reference_id": "st-unmapped", "metadata": {"store_product_id": "prod_late"}}')));
+RESET client_min_messages;
+SELECT premium FROM pg_temp.state('st-unmapped');
+SELECT adapty.apply_ingested('stripe');
+SELECT adapty.define_product('stripe late', 'premium', 'monthly', '[{"store": "stripe", "store_product_id": "prod_late"}]') IS NOT NULL AS ok;
+SELECT adapty.apply_ingested('paddle');
+SELECT adapty.apply_ingested();
+SELECT premium FROM pg_temp.state('st-unmapped');
+SELECT source_id, ends FROM pg_temp.grants('st-unmapped');
+SELECT * FROM pg_temp.events('st-unmapped');
+SELECT adapty.apply_ingested();
+SELECT adapty.apply_ingested('a store');
 -- a deleted user's customer is forgotten
 SELECT adapty.delete_profile('st-who') IS NOT NULL AS deleted;
 SELECT count(*) FROM adapty.store_customers WHERE store_customer_id = 'cus_st-who';

@@ -127,6 +127,14 @@ SELECT pg_temp.paddle(pg_temp.pevent('e3', 'transaction.paid', '2024-01-01', pg_
 SELECT pg_temp.paddle(pg_temp.pevent('e4', 'transaction.completed', '2024-01-02', pg_temp.ptxn('e3', 'pd-new', 'completed', NULL, NULL, '999', jsonb_build_object('origin', 'web', 'billed_at', pg_temp.day('2024-01-01')))));
 SELECT * FROM pg_temp.transactions('pd-new');
 
+-- ---- any JSON ----
+SET client_min_messages = error;
+SELECT tried > 500 AS many, unexpected FROM pg_temp.fuzz(pg_temp.pevent('z', 'subscription.updated', '2024-01-01', pg_temp.psub('pd-z', 'active', '2024-01-01', '2024-02-01', jsonb_build_object('scheduled_change', jsonb_build_object('action', 'pause', 'effective_at', pg_temp.day('2024-02-01'), 'resume_at', null)))), 'data', 'event_id', 'pg_temp.paddle', 'zs');
+SELECT tried > 500 AS many, unexpected FROM pg_temp.fuzz(pg_temp.pevent('z', 'transaction.completed', '2024-01-01', pg_temp.ptxn('z1', 'pd-z', 'completed', '2024-01-01', '2024-02-01', '999')), 'data', 'event_id', 'pg_temp.paddle', 'zt');
+SELECT tried > 300 AS many, unexpected FROM pg_temp.fuzz(pg_temp.pevent('z', 'transaction.completed', '2024-01-01', pg_temp.ptxn('z2', 'pd-z', 'billed', NULL, NULL, '999', '{"collection_mode": "manual", "billing_details": {"payment_terms": {"interval": "day", "frequency": 14}}, "items": [{"price": {"id": "pri_basic", "product_id": "pro_basic", "billing_cycle": {"interval": "year", "frequency": 3650}}}]}')), 'data', 'event_id', 'pg_temp.paddle', 'zm');
+SELECT tried > 200 AS many, unexpected FROM pg_temp.fuzz(pg_temp.pevent('z', 'adjustment.updated', '2024-01-01', pg_temp.padj('z', 'z1', 'refund', 'full', 'approved', '999')), 'data', 'event_id', 'pg_temp.paddle', 'za');
+RESET client_min_messages;
+
 -- ---- the sandbox is known by its secret ----
 SELECT adapty.set_ingest_secret('paddle', 'pdl_sandbox', 'Sandbox');
 SELECT pg_temp.paddle(pg_temp.pevent('f1', 'transaction.completed', '2024-01-01', pg_temp.ptxn('f1', 'pd-sandbox', 'completed', '2024-01-01', '2099-02-01', '999')), 'pdl_sandbox');
