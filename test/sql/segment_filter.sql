@@ -2,7 +2,7 @@
 \set VERBOSITY terse
 
 -- what is read becomes canonical, and that reads back as itself
-CREATE FUNCTION pg_temp.canonical(input text) RETURNS TABLE (canonical text, same boolean, json jsonb)
+CREATE FUNCTION pg_temp.canonical(input text) RETURNS TABLE (canonical text, same boolean, "json" jsonb)
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT f::text,
            f::text::adapty.segment_filter OPERATOR(adapty.=) f AND f::jsonb::adapty.segment_filter OPERATOR(adapty.=) f
