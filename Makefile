@@ -56,6 +56,33 @@ $(SQL_INSTALL): sql/header.sql $(SQL_ONCE) $(SQL_ALWAYS) adapty.control
 $(SQL_UPGRADES): sql/adapty--%: sql/header.sql sql/upgrade/% $(SQL_ALWAYS)
 	cat sql/header.sql sql/upgrade/$* $(SQL_ALWAYS) > $@
 
+# ---- the library of the webhook senders, which needs libcurl ----
+# Without curl-config it is left out, with a word about it; with_webhooks=no does so silently, and
+# with_webhooks=yes makes it an error.
+CURL_CONFIG ?= curl-config
+with_webhooks ?= $(shell command -v $(CURL_CONFIG) >/dev/null 2>&1 && echo yes || echo missing)
+.PHONY: webhooks
+ifeq ($(with_webhooks),yes)
+webhooks:
+	$(MAKE) -C src/webhook PG_CONFIG=$(PG_CONFIG) CURL_CONFIG=$(CURL_CONFIG) all
+install: install-webhooks
+install-webhooks: webhooks
+	$(MAKE) -C src/webhook PG_CONFIG=$(PG_CONFIG) CURL_CONFIG=$(CURL_CONFIG) install
+uninstall: uninstall-webhooks
+uninstall-webhooks:
+	$(MAKE) -C src/webhook PG_CONFIG=$(PG_CONFIG) CURL_CONFIG=$(CURL_CONFIG) uninstall
+clean: clean-webhooks
+clean-webhooks:
+	$(MAKE) -C src/webhook PG_CONFIG=$(PG_CONFIG) CURL_CONFIG=$(CURL_CONFIG) clean
+.PHONY: install-webhooks uninstall-webhooks clean-webhooks
+else
+webhooks:
+ifeq ($(with_webhooks),missing)
+	@echo "curl-config is not there: built without webhooks. Install libcurl's development files (libcurl4-openssl-dev on Debian) to have them."
+endif
+endif
+all: webhooks
+
 # The server's binaries first, so that the tests run what was built against.
 TAP = $(sort $(wildcard test/t/*.pl))
 TAP_ENV = PATH="$(bindir):$$PATH" PG_REGRESS="$(pkglibdir)/pgxs/src/test/regress/pg_regress" \

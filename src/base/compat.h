@@ -61,6 +61,13 @@
 #define wait_event_compat(var, name) ((void) (var), PG_WAIT_EXTENSION)
 #endif
 
+/* 17: wait event sets belong to a resource owner, or to none; before, to a memory context */
+#if PG_VERSION_NUM >= 170000
+#define create_wait_event_set_compat(context, n) CreateWaitEventSet(NULL, n)
+#else
+#define create_wait_event_set_compat(context, n) CreateWaitEventSet(context, n)
+#endif
+
 /* 16: the JSON parser's actions report success; 17: its lexer may lie in the caller's memory */
 #if PG_VERSION_NUM >= 160000
 #define JsonActionResult JsonParseErrorType

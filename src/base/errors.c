@@ -18,6 +18,7 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_REVOCATION_AFTER_EXPIRATION] = {"revocation_date_more_than_expiration_date", "22023", 400},
 	[COND_PRODUCT_DOES_NOT_EXIST] = {"product_does_not_exist", "PT404", 404},
 	[COND_TOO_MANY_ATTRIBUTES] = {"base_error", "54000", 400},
+	[COND_EVENT_DOES_NOT_EXIST] = {"event_does_not_exist", "PT404", 404},
 	[COND_EVENT_CONSUMER_DOES_NOT_EXIST] = {"event_consumer_does_not_exist", "PT404", 404},
 	[COND_WEBHOOK_DOES_NOT_EXIST] = {"webhook_does_not_exist", "PT404", 404},
 	[COND_IDEMPOTENCY_KEY_REUSE] = {"idempotency_key_reuse", "PT422", 422},

@@ -35,6 +35,16 @@ int			adapty_ingested_event_retention = 90;
 int			adapty_max_sleep = 60000;
 bool		adapty_scheduler = true;
 int			adapty_test_clock_offset = 0;
+bool		adapty_logical_messages = false;
+bool		adapty_notify_events = true;
+bool		adapty_webhook_block_private = false;
+char	   *adapty_webhook_ca_file = NULL;
+int			adapty_webhook_max_attempts = 10;
+int			adapty_webhook_max_queue = 10000;
+int			adapty_webhook_retention = 7;
+int			adapty_webhook_retry_delay = 60000;
+int			adapty_webhook_timeout = 10000;
+bool		adapty_webhooks = true;
 
 /*
  * Refuses a list of databases that cannot be parsed: a typing error would otherwise silently stop
@@ -59,10 +69,96 @@ check_databases(char **newval, void **extra, GucSource source)
 	return valid;
 }
 
+/* The settings of what goes out: webhooks, the feed, logical messages. */
+static void
+define_output_settings(void)
+{
+	DefineCustomBoolVariable("adapty.logical_messages",
+							 "Writes a logical decoding message for each event, in its transaction.",
+							 "Needs wal_level = logical; without it nothing is written.",
+							 &adapty_logical_messages,
+							 false,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("adapty.notify_events",
+							 "Has the scheduler notify the channel adapty_events when there are new events.",
+							 "Writers do not notify, so they need not wait for each other.",
+							 &adapty_notify_events,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("adapty.webhook_block_private",
+							 "Refuses to send webhooks to loopback, link-local and private addresses.",
+							 "The address that a connection is really made to is checked, also after a redirect.",
+							 &adapty_webhook_block_private,
+							 false,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("adapty.webhook_ca_file",
+							   "File with the certificate authorities that webhooks' servers are verified by.",
+							   "Empty means those of the system.",
+							   &adapty_webhook_ca_file,
+							   "",
+							   PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.webhook_max_attempts",
+							"Number of attempts to send an event before it is parked.",
+							"Attempts do not count while the endpoint answers nothing at all.",
+							&adapty_webhook_max_attempts,
+							10, 1, 100,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.webhook_max_queue",
+							"Number of events that may be queued for one webhook.",
+							"When it is reached, further events wait in the feed.",
+							&adapty_webhook_max_queue,
+							10000, 10, 10000000,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.webhook_retention",
+							"Number of days for which delivered events are listed.",
+							"0 keeps them for ever.",
+							&adapty_webhook_retention,
+							7, 0, MAX_RETENTION_DAYS,
+							PGC_SIGHUP, 0,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.webhook_retry_delay",
+							"Time to the first retry of an event; it doubles with each further one.",
+							NULL,
+							&adapty_webhook_retry_delay,
+							60000, 10, 3600000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.webhook_timeout",
+							"Time that a webhook's endpoint has to answer.",
+							NULL,
+							&adapty_webhook_timeout,
+							10000, 10, 300000,
+							PGC_SIGHUP, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("adapty.webhooks",
+							 "Sends events to webhooks.",
+							 "When this is off, events wait.",
+							 &adapty_webhooks,
+							 true,
+							 PGC_SIGHUP, 0,
+							 NULL, NULL, NULL);
+}
+
 /* Defines all settings; called once a process, by _PG_init(). */
 void
 guc_init(void)
 {
+	define_output_settings();
 	DefineCustomIntVariable("adapty.batch_size",
 							"Number of starts and ends of access that the scheduler announces in one transaction.",
 							NULL,

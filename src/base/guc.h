@@ -22,6 +22,16 @@ extern int	adapty_ingested_event_retention;	/* days; 0 keeps what was seen for e
 extern int	adapty_max_sleep;			/* ms; the scheduler looks at the table at least so often */
 extern bool adapty_scheduler;			/* run schedulers at all */
 extern int	adapty_test_clock_offset;	/* seconds by which this session's reads are ahead */
+extern bool adapty_logical_messages;	/* events as logical decoding messages */
+extern bool adapty_notify_events;	/* NOTIFY adapty_events for those who listen */
+extern bool adapty_webhook_block_private;	/* no requests to private address ranges */
+extern char *adapty_webhook_ca_file;	/* empty for the system's */
+extern int	adapty_webhook_max_attempts;	/* then an event is parked */
+extern int	adapty_webhook_max_queue;	/* deliveries waiting for one webhook */
+extern int	adapty_webhook_retention;	/* days that finished deliveries are kept */
+extern int	adapty_webhook_retry_delay; /* ms to the first retry; doubles */
+extern int	adapty_webhook_timeout;		/* ms of a request */
+extern bool adapty_webhooks;			/* run senders at all */
 
 extern void guc_init(void);
 

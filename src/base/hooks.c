@@ -5,3 +5,4 @@
 #include "base/hooks.h"
 
 wake_at_commit_hook_type wake_at_commit_hook = NULL;
+wake_output_hook_type wake_output_hook = NULL;

@@ -23,4 +23,18 @@ wake_at_commit(TimestampTz due)
 		wake_at_commit_hook(due);
 }
 
+/*
+ * This transaction has written events, or changed webhooks: tell who hands them out when it commits.
+ * Called often; must be cheap and must not fail.
+ */
+typedef void (*wake_output_hook_type) (bool webhooks_changed);
+extern PGDLLIMPORT wake_output_hook_type wake_output_hook;
+
+static inline void
+wake_output_at_commit(bool webhooks_changed)
+{
+	if (wake_output_hook != NULL)
+		wake_output_hook(webhooks_changed);
+}
+
 #endif							/* ADAPTY_HOOKS_H */

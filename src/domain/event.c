@@ -18,6 +18,7 @@
 
 #include "base/direct.h"
 #include "base/errors.h"
+#include "base/hooks.h"
 #include "base/plans.h"
 #include "domain/event.h"
 #include "domain/event_number.h"
@@ -159,6 +160,7 @@ event_write(const EventRow *rows, int n)
 	if (n == 0 || event_is_silent())
 		return;
 	xact_number = event_number();
+	wake_output_at_commit(false);
 	context = AllocSetContextCreate(CurrentMemoryContext, "adapty events", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	values = palloc(sizeof(Datum) * n * EVENT_NATTS);

@@ -24,6 +24,7 @@
 
 #include "base/arg.h"
 #include "base/errors.h"
+#include "base/ext_state.h"
 #include "base/plans.h"
 #include "domain/event_number.h"
 #include "domain/feed.h"
@@ -56,6 +57,26 @@ typedef struct FeedReader
 	TupleDesc	desc;
 	MemoryContext context;		/* what outlives a statement's result */
 } FeedReader;
+
+/* See feed.h. */
+Datum
+feed_types_as_text(ArrayType *types)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(types, ARR_ELEMTYPE(types), sizeof(Oid), true, TYPALIGN_INT, &elements, &nulls, &n);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("types must not contain null")));
+		elements[i] = CStringGetTextDatum(enum_label(ENUM_EVENT_TYPE, enum_value(ENUM_EVENT_TYPE, elements[i])));
+	}
+	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
 
 /* Hands out the event that is held, with the cursor that it has by now. */
 static void

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "datatype/timestamp.h"
+#include "utils/array.h"
 #include "utils/uuid.h"
 
 #define FEED_MAX_PAGE 100000	/* events of one call */
@@ -51,5 +52,11 @@ extern void feed_cursor_now(FeedCursor *cursor);
 
 /* The position before the first event. */
 extern void feed_cursor_start(FeedCursor *cursor);
+
+/*
+ * An array of event types as text[], so that no OID of ours gets into a saved plan; ERROR (22004) if
+ * one is null.
+ */
+extern Datum feed_types_as_text(ArrayType *types);
 
 #endif							/* ADAPTY_FEED_H */

@@ -9,12 +9,10 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "funcapi.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 
 #include "base/arg.h"
 #include "base/errors.h"
-#include "base/ext_state.h"
 #include "base/plans.h"
 #include "domain/feed.h"
 
@@ -76,26 +74,6 @@ report_unknown(const char *name)
 			 errhint("Make it with adapty.define_event_consumer('%s').", name)));
 }
 
-/* An array of event types as text[], so that no OID of ours is in a saved plan. */
-static Datum
-enum_array_as_text(ArrayType *types)
-{
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(types, ARR_ELEMTYPE(types), sizeof(Oid), true, TYPALIGN_INT, &elements, &nulls, &n);
-	for (int i = 0; i < n; i++)
-	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("types must not contain null")));
-		elements[i] = CStringGetTextDatum(enum_label(ENUM_EVENT_TYPE, enum_value(ENUM_EVENT_TYPE, elements[i])));
-	}
-	return PointerGetDatum(construct_array(elements, n, TEXTOID, -1, false, TYPALIGN_INT));
-}
-
 /* adapty.define_event_consumer(consumer_id, types, from_start) */
 Datum
 adapty_define_event_consumer(PG_FUNCTION_ARGS)
@@ -119,7 +97,7 @@ adapty_define_event_consumer(PG_FUNCTION_ARGS)
 	}
 	nulls[2] = PG_ARGISNULL(1) ? 'n' : ' ';
 	if (!PG_ARGISNULL(1))
-		args[2] = enum_array_as_text(PG_GETARG_ARRAYTYPE_P(1));
+		args[2] = feed_types_as_text(PG_GETARG_ARRAYTYPE_P(1));
 	scope_enter(&scope);
 	plan_execute(&define_consumer, args, nulls, false);
 	result = scope_copy(&scope, 0, 1, &isnull);

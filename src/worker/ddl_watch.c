@@ -30,6 +30,7 @@
 
 #include "base/compat.h"
 #include "worker/ddl_watch.h"
+#include "worker/sender_slot.h"
 #include "worker/shmem.h"
 #include "worker/wake.h"
 
@@ -146,9 +147,11 @@ is_in_database(int pid, Oid database)
 	return proc != NULL && proc->databaseId == database;
 }
 
-/* Waits until our process has left a held database, first patiently. */
+typedef bool (*HasProcess) (Oid database, int *pid);
+
+/* Waits until our process of one kind has left a held database, first patiently. */
 static void
-wait_until_left(Oid database)
+wait_until_left(Oid database, HasProcess has_process_of)
 {
 	static uint32 wait_event = 0;
 	TimestampTz begin = GetCurrentTimestamp();
@@ -158,7 +161,7 @@ wait_until_left(Oid database)
 	for (;;)
 	{
 		int			pid;
-		bool		has_process = slot_has_process(database, &pid);
+		bool		has_process = has_process_of(database, &pid);
 
 		if (pid != 0)
 			last_pid = pid;
@@ -189,7 +192,8 @@ before_statement(Node *statement)
 	if (!OidIsValid(database))
 		return;
 	wake_hold_database(database);
-	wait_until_left(database);
+	wait_until_left(database, slot_has_process);
+	wait_until_left(database, sender_has_process);
 }
 
 /* Has a CREATE EXTENSION perhaps created ours, by name or as one that another needs? */

@@ -35,6 +35,8 @@
 #include "base/guc.h"
 #include "worker/launcher.h"
 #include "worker/scheduler.h"
+#include "worker/sender_launch.h"
+#include "worker/sender_slot.h"
 #include "worker/shmem.h"
 #include "worker/worker.h"
 
@@ -385,6 +387,19 @@ start_wanted(Launcher *launcher)
 	}
 }
 
+/* May processes of ours run in a database?  For senders: the extension is there, or they were not wanted. */
+static bool
+may_have_sender(void *arg, Oid database, const char **name)
+{
+	Launcher   *launcher = arg;
+	KnownDatabase *known = hash_search(launcher->databases, &database, HASH_FIND, NULL);
+
+	if (known == NULL || !known->eligible)
+		return false;
+	*name = NameStr(known->name);
+	return true;
+}
+
 /* One turn: brings every database one step nearer to what it should be. */
 static void
 launcher_turn(Launcher *launcher, bool relist)
@@ -404,6 +419,7 @@ launcher_turn(Launcher *launcher, bool relist)
 		tend_slot(launcher, i);
 	want_unknown_databases(launcher);
 	start_wanted(launcher);
+	wake_within(launcher, sender_launch_turn(may_have_sender, launcher));
 }
 
 /* Creates the launcher's memory. */
@@ -439,6 +455,7 @@ adapty_launcher_main(Datum arg)
 	pgstat_report_appname("adapty launcher");
 	launcher_set_up(&launcher);
 	slot_forget_starts();
+	sender_forget_starts();
 	shmem_set_launcher();
 
 	for (;;)

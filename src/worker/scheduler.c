@@ -35,7 +35,9 @@
 #include "base/guc.h"
 #include "domain/promo_campaign.h"
 #include "domain/transition.h"
+#include "domain/webhook.h"
 #include "worker/scheduler.h"
+#include "worker/sender_slot.h"
 #include "worker/shmem.h"
 #include "worker/worker.h"
 
@@ -53,6 +55,7 @@
 #define MAX_ERROR_MS 60000
 #define MAX_BATCH 1000000		/* rows, of a batch that has to get past locked users */
 #define MAINTENANCE_MS 3600000
+#define WEBHOOKS_MS 60000		/* webhooks that nobody told of, restored ones say, are found so late */
 #define MAINTENANCE_RETRY_MS 60000	/* after an error */
 #define STATISTICS_MS 1000		/* before a longer sleep, statistics are handed over at once */
 
@@ -79,6 +82,7 @@ typedef struct Scheduler
 	TimestampTz next_maintenance;
 	TimestampTz campaign_due;	/* when a promo campaign is due next */
 	int64		campaign_users; /* of the last batch of one */
+	TimestampTz next_webhooks;
 	instr_time	looked_at;		/* last look, by a clock that does not jump */
 } Scheduler;
 
@@ -203,6 +207,17 @@ do_maintenance(Scheduler *scheduler)
 	scheduler->more_maintenance = process_maintenance(&scheduler->early_maintenance);
 }
 
+/* Work: is a webhook sender needed here?  Only if there is none; a change of webhooks tells by itself. */
+static void
+look_for_webhooks(Scheduler *scheduler)
+{
+	int			pid;
+
+	scheduler->next_webhooks = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), WEBHOOKS_MS);
+	if (adapty_webhooks && !sender_has_process(MyDatabaseId, &pid) && webhooks_in_use())
+		sender_want(MyDatabaseId);
+}
+
 /* Partitions ahead of time and retention: at start and hourly; sooner while there are no profiles. */
 static StepOutcome
 maintain(Scheduler *scheduler)
@@ -322,6 +337,8 @@ scheduler_turn(Scheduler *scheduler)
 		outcome = maintain(scheduler);
 	if (outcome == STEP_DONE || outcome == STEP_FAILED)
 		outcome = run_step(scheduler, do_batch, "announcing starts and ends of access");
+	if (outcome == STEP_DONE && GetCurrentTimestamp() >= scheduler->next_webhooks)
+		(void) run_step(scheduler, look_for_webhooks, "looking for webhooks");
 
 	switch (outcome)
 	{

@@ -17,12 +17,15 @@
 #include "miscadmin.h"
 
 #include "base/hooks.h"
+#include "worker/sender_slot.h"
 #include "worker/shmem.h"
 #include "worker/wake.h"
 
 #define MAX_HELD_DATABASES 8	/* by one transaction; only renames can share one */
 
 static TimestampTz earliest_due = DT_NOEND;
+static bool events_written = false;
+static bool webhooks_changed = false;
 static bool extension_may_be_here = false;
 static bool extension_may_be_gone = false;
 static bool databases_changed = false;
@@ -35,6 +38,14 @@ note_due(TimestampTz due)
 {
 	if (due < earliest_due)
 		earliest_due = due;
+}
+
+/* The hook that lower layers call: there is something to hand out. */
+static void
+note_output(bool changed)
+{
+	events_written = true;
+	webhooks_changed = webhooks_changed || changed;
 }
 
 /* See the header. */
@@ -65,6 +76,7 @@ wake_hold_database(Oid database)
 	if (held_count == MAX_HELD_DATABASES)
 		return;
 	slot_hold(database);
+	sender_hold(database);
 	held[held_count++] = database;
 }
 
@@ -74,10 +86,15 @@ publish(void)
 {
 	if (earliest_due != DT_NOEND)
 		slot_post_due(earliest_due);
+	if (events_written)
+		sender_post(webhooks_changed);
 	if (extension_may_be_here)
 		slot_request(MyDatabaseId);
 	if (extension_may_be_gone)
+	{
 		slot_nudge(MyDatabaseId);
+		sender_post(false);
+	}
 	if (databases_changed)
 		shmem_relist();
 }
@@ -87,6 +104,8 @@ static void
 forget(void)
 {
 	earliest_due = DT_NOEND;
+	events_written = false;
+	webhooks_changed = false;
 	extension_may_be_here = false;
 	extension_may_be_gone = false;
 	databases_changed = false;
@@ -121,4 +140,5 @@ wake_init(void)
 {
 	RegisterXactCallback(transaction_ended, NULL);
 	wake_at_commit_hook = note_due;
+	wake_output_hook = note_output;
 }

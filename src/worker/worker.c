@@ -21,6 +21,7 @@
 
 #include "worker/ddl_watch.h"
 #include "worker/launcher.h"
+#include "worker/sender_slot.h"
 #include "worker/shmem.h"
 #include "worker/wake.h"
 #include "worker/worker.h"
@@ -33,6 +34,7 @@ worker_init(void)
 		return;
 
 	shmem_init();
+	sender_slot_init();
 	wake_init();
 	ddl_watch_init();
 	launcher_register();

@@ -1,0 +1,669 @@
+/*
+ * sender.c
+ *		The process that sends events to webhooks, one in each database that has some.
+ *
+ * Turn by turn: record what has been answered, read the webhooks if they may have changed, queue new
+ * events, claim deliveries that are due, send them, wait for something to happen.  Each of these
+ * steps that needs the database is a short transaction; none is open while requests are under way,
+ * so nothing here holds back vacuum or anybody's lock.  The steps are in queue.c, what follows from
+ * an answer in endpoint.c, HTTP in transport.c.
+ *
+ * What is lost when the process or the server dies is at most the record of answers, and then those
+ * events are sent again: at least once, with the same webhook-id.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "libpq/pqsignal.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "storage/lmgr.h"
+#include "storage/lock.h"
+#include "storage/pmsignal.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/guc_values.h"
+#include "base/sender_api.h"
+#include "webhook/endpoint.h"
+#include "webhook/json_check.h"
+#include "webhook/queue.h"
+#include "webhook/signature.h"
+#include "webhook/transport.h"
+
+ADAPTY_MODULE_MAGIC("adapty_webhook", ADAPTY_VERSION);
+
+/* The lock of the only sender in a database: see scheduler.c for the class. */
+#define LOCK_KEY_1 0x61646170	/* "adap" */
+#define LOCK_KEY_2 2
+#define LOCK_CLASS 7
+
+#define FAN_OUT_ROWS 1000		/* events queued in one transaction */
+#define RELOAD_MS 60000			/* webhooks are read again at least so often */
+#define PURGE_MS 3600000
+#define MAX_WAIT_MS 60000
+#define MIN_ERROR_MS 1000		/* pause after an error; doubles */
+#define MAX_ERROR_MS 60000
+#define MAX_HEADERS 8
+
+typedef struct Sender
+{
+	MemoryContext context;		/* endpoints and deliveries */
+	MemoryContext turn;			/* reset at each turn */
+	dlist_head	endpoints;
+	dlist_head	done;			/* deliveries to be recorded */
+	TimestampTz reload_at;
+	TimestampTz purge_at;
+	TimestampTz retry_at;		/* after an error: nothing is asked of the database before then */
+	int			error_ms;
+	Endpoint   *current;		/* of the step that runs */
+	bool		more;			/* the step left work behind */
+} Sender;
+
+/* What came of a verification, until it is stored. */
+typedef struct Verification
+{
+	Endpoint   *endpoint;
+	bool		is_over;
+	char		reason[TRANSPORT_ERROR_SIZE];	/* empty if it went well */
+} Verification;
+
+typedef void (*StepWork) (Sender *sender);
+
+static const SenderApi *api = NULL;
+static Sender sender_state;
+
+PGDLLEXPORT void adapty_webhook_main(Datum arg);
+
+/* Ends the process in order. */
+static void
+leave(SenderOutcome outcome)
+{
+	api->exit_as(outcome);
+	proc_exit(0);
+}
+
+/* SIGTERM: remembered for the loop, and pending for whatever is running. */
+static void
+handle_sigterm(SIGNAL_ARGS)
+{
+	ShutdownRequestPending = true;
+	die(postgres_signal_arg);
+}
+
+/* At each turn, outside of transactions: serves the server's wishes.  True if settings were read again. */
+static bool
+housekeeping(void)
+{
+	if (ShutdownRequestPending)
+		proc_exit(0);
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+	if (api->leave_asked())
+		leave(SENDER_ASKED);
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
+}
+
+/* ---- transactions ---- */
+
+/*
+ * Looks for the extension, in a transaction: the lock makes DROP EXTENSION and this transaction wait
+ * for each other.  Leaves if it is gone or of another version.
+ */
+static void
+require_extension(void)
+{
+	Oid			extension = get_extension_oid("adapty", true);
+
+	if (OidIsValid(extension))
+	{
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
+		extension = get_extension_oid("adapty", true);
+	}
+	if (!OidIsValid(extension))
+	{
+		AbortCurrentTransaction();
+		leave(SENDER_IDLE);
+	}
+}
+
+/* After an error: reports it, rolls back, and makes a growing pause. */
+static void
+recover(Sender *sender)
+{
+	HOLD_INTERRUPTS();
+	EmitErrorReport();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(sender->turn);
+	FlushErrorState();
+	RESUME_INTERRUPTS();
+	sender->error_ms = sender->error_ms == 0 ? MIN_ERROR_MS : Min(sender->error_ms * 2, MAX_ERROR_MS);
+	sender->retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), sender->error_ms);
+}
+
+/* One step in a transaction of its own; false if it failed and was rolled back. */
+static bool
+run_step(Sender *sender, StepWork work, const char *activity)
+{
+	volatile bool done = false;
+
+	debug_query_string = activity;
+	pgstat_report_activity(STATE_RUNNING, activity);
+	PG_TRY();
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		require_extension();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+		work(sender);
+		SPI_finish();
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		recover(sender);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(sender->turn);
+	debug_query_string = NULL;
+	pgstat_report_stat(false);
+	if (done && sender->error_ms > 0 && work != NULL)
+		sender->error_ms = 0;
+	return done;
+}
+
+static void
+do_load(Sender *sender)
+{
+	queue_load(&sender->endpoints, sender->context);
+}
+
+static void
+do_record(Sender *sender)
+{
+	queue_record(&sender->done);
+}
+
+static void
+do_recover(Sender *sender)
+{
+	queue_recover(sender->current);
+}
+
+static void
+do_fan_out(Sender *sender)
+{
+	int64		room = guc_int("adapty.webhook_max_queue") - sender->current->queued;
+
+	/* Held by somebody who changes the webhook: his commit makes us look again. */
+	if (room > 0 && !queue_fan_out(sender->current, (int) Min(room, FAN_OUT_ROWS)))
+		sender->current->more_events = false;
+}
+
+static void
+do_claim(Sender *sender)
+{
+	queue_claim(sender->current, endpoint_room(sender->current, GetCurrentTimestamp()), sender->context);
+}
+
+static void
+do_purge(Sender *sender)
+{
+	sender->more = queue_purge(sender->current);
+}
+
+/* ---- requests ---- */
+
+/* The headers of a request; returns how many. */
+static int
+make_headers(const Endpoint *endpoint, const char *id, const char *body, const char **headers)
+{
+	char	   *timestamp = psprintf(INT64_FORMAT, (int64) timestamptz_to_time_t(GetCurrentTimestamp()));
+	char	   *signature = signature_header((const char *const *) endpoint->secrets, 2, id, timestamp, body);
+	int			n = 0;
+
+	headers[n++] = "Content-Type: application/json";
+	/* libcurl would ask first for large bodies, and wait. */
+	headers[n++] = "Expect:";
+	headers[n++] = psprintf("webhook-id: %s", id);
+	headers[n++] = psprintf("webhook-timestamp: %s", timestamp);
+	if (signature != NULL)
+		headers[n++] = psprintf("webhook-signature: %s", signature);
+	if (endpoint->authorization != NULL)
+		headers[n++] = psprintf("Authorization: %s", endpoint->authorization);
+	Assert(n <= MAX_HEADERS);
+	return n;
+}
+
+/* A delivery is answered: it waits to be recorded. */
+static void
+delivery_done(void *context, const TransportResult *result)
+{
+	Delivery   *delivery = context;
+
+	delivery_judge(delivery, result);
+	dlist_delete(&delivery->node);
+	delivery->endpoint->n_in_flight--;
+	dlist_push_tail(&sender_state.done, &delivery->node);
+}
+
+/* Sends what is ready, as far as the endpoint's limit allows. */
+static void
+send_ready(Endpoint *endpoint)
+{
+	while (endpoint->n_ready > 0 && endpoint->n_in_flight < endpoint->max_in_flight)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, dlist_pop_head_node(&endpoint->ready));
+		const char *headers[MAX_HEADERS];
+		char	   *id = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&delivery->event_id)));
+		TransportRequest request = {0};
+
+		endpoint->n_ready--;
+		dlist_push_tail(&endpoint->in_flight, &delivery->node);
+		endpoint->n_in_flight++;
+		delivery->started_at = GetCurrentTimestamp();
+		request.url = endpoint->url;
+		request.body = delivery->body;
+		request.headers = headers;
+		request.n_headers = make_headers(endpoint, id, delivery->body, headers);
+		transport_send(&request, delivery_done, delivery);
+	}
+}
+
+/* Forgets what was claimed for an endpoint and not sent: it is claimed again when it may be sent. */
+static void
+drop_ready(Endpoint *endpoint)
+{
+	while (endpoint->n_ready > 0)
+	{
+		delivery_free(dlist_container(Delivery, node, dlist_pop_head_node(&endpoint->ready)));
+		endpoint->n_ready--;
+	}
+	endpoint->claim_at = 0;
+}
+
+/* A verification is answered: any 2xx with a JSON body will do. */
+static void
+verification_done(void *context, const TransportResult *result)
+{
+	Verification *verification = context;
+
+	verification->is_over = true;
+	if (result->status == 0)
+		strlcpy(verification->reason, result->error, sizeof(verification->reason));
+	else if (result->status < 200 || result->status > 299)
+		snprintf(verification->reason, sizeof(verification->reason),
+				 "it answered the verification request with HTTP status %d instead of 2xx", result->status);
+	else if (!is_json(result->answer, result->answer_length))
+		strlcpy(verification->reason, "it did not answer the verification request with JSON",
+				sizeof(verification->reason));
+}
+
+static Verification *stored_verification = NULL;
+
+static void
+do_verified(Sender *sender)
+{
+	const char *reason = stored_verification->reason;
+
+	(void) sender;
+	queue_verified(stored_verification->endpoint, reason[0] == '\0' ? NULL : reason);
+}
+
+/* Asks an endpoint whether it is one; one at a time, of all endpoints. */
+static void
+verify(Sender *sender)
+{
+	static Verification verification;
+	static bool under_way = false;
+	dlist_iter	iter;
+
+	if (under_way && verification.is_over)
+	{
+		stored_verification = &verification;
+		if (!run_step(sender, do_verified, "storing a verification"))
+			return;
+		under_way = false;
+		verification.endpoint->verification_in_flight = false;
+		sender->reload_at = 0;
+	}
+	dlist_foreach(iter, &sender->endpoints)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, node, iter.cur);
+		const char *headers[MAX_HEADERS];
+		TransportRequest request = {0};
+
+		if (under_way || !endpoint->listed || !endpoint->verifying || sender->reload_at == 0)
+			continue;
+		memset(&verification, 0, sizeof(verification));
+		verification.endpoint = endpoint;
+		endpoint->verification_in_flight = true;
+		under_way = true;
+		request.url = endpoint->url;
+		request.body = "{}";
+		request.keep_answer = true;
+		request.headers = headers;
+		request.n_headers = make_headers(endpoint, "verification", request.body, headers);
+		transport_send(&request, verification_done, &verification);
+	}
+}
+
+/* ---- the loop ---- */
+
+/* Reads the settings that requests depend on. */
+static void
+apply_settings(void)
+{
+	static TransportSettings settings;
+	static char *ca_file = NULL;
+
+	settings.timeout_ms = guc_int("adapty.webhook_timeout");
+	settings.block_private = guc_bool("adapty.webhook_block_private");
+	if (ca_file != NULL)
+		pfree(ca_file);
+	ca_file = MemoryContextStrdup(TopMemoryContext, GetConfigOption("adapty.webhook_ca_file", false, false));
+	settings.ca_file = ca_file;
+	transport_set(&settings);
+}
+
+/* Frees endpoints that are gone and have nothing under way; leaves if none is left. */
+static void
+forget_endpoints(Sender *sender)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &sender->endpoints)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, node, iter.cur);
+
+		if (endpoint->listed)
+			continue;
+		drop_ready(endpoint);
+		if (endpoint->n_in_flight > 0 || endpoint->verification_in_flight)
+			continue;
+		dlist_delete(&endpoint->node);
+		pfree(endpoint->url);
+		for (int i = 0; i < 2; i++)
+		{
+			if (endpoint->secrets[i] != NULL)
+				pfree(endpoint->secrets[i]);
+		}
+		if (endpoint->authorization != NULL)
+			pfree(endpoint->authorization);
+		pfree(endpoint);
+	}
+	if (dlist_is_empty(&sender->endpoints))
+		leave(SENDER_IDLE);
+}
+
+/* Records what has been answered; what follows for the endpoints. */
+static void
+record(Sender *sender)
+{
+	dlist_mutable_iter iter;
+
+	if (dlist_is_empty(&sender->done) || !run_step(sender, do_record, "recording answers"))
+		return;
+	dlist_foreach_modify(iter, &sender->done)
+	{
+		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
+		Endpoint   *endpoint = delivery->endpoint;
+
+		/* What waited behind it may go now. */
+		endpoint->claim_at = 0;
+		if (delivery->outcome != OUTCOME_RETRY)
+			endpoint->queued--;
+		dlist_delete(&delivery->node);
+		delivery_free(delivery);
+	}
+}
+
+/* Queues and claims for one endpoint, and sends what is ready. */
+static void
+serve_endpoint(Sender *sender, Endpoint *endpoint)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	sender->current = endpoint;
+	if (!endpoint->listed || endpoint->verifying)
+		return;
+	if (endpoint->recovered && run_step(sender, do_recover, "going on with an endpoint that answers again"))
+	{
+		endpoint->recovered = false;
+		endpoint->claim_at = 0;
+	}
+	if (endpoint_is_down(endpoint) && endpoint->n_ready > 0 && endpoint->retry_at > now)
+		drop_ready(endpoint);
+	if (endpoint->more_events && endpoint->queued < guc_int("adapty.webhook_max_queue"))
+		(void) run_step(sender, do_fan_out, "queueing events");
+	if (endpoint->claim_at <= now && endpoint_room(endpoint, now) > 0 &&
+		!run_step(sender, do_claim, "claiming deliveries"))
+		endpoint->careful = true;
+	if (endpoint->retry_at <= now)
+		send_ready(endpoint);
+}
+
+/* Removes what is too old, a piece a transaction. */
+static void
+purge(Sender *sender)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &sender->endpoints)
+	{
+		sender->current = dlist_container(Endpoint, node, iter.cur);
+		do
+		{
+			(void) housekeeping();
+			sender->more = false;
+			if (!run_step(sender, do_purge, "removing old deliveries"))
+				break;
+		} while (sender->more);
+	}
+	sender->purge_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PURGE_MS);
+}
+
+/* One look at everything that may be due. */
+static void
+sender_turn(Sender *sender)
+{
+	bool		changed;
+	bool		posted;
+	dlist_iter	iter;
+
+	posted = api->take_posts(&changed);
+	if (changed)
+		sender->reload_at = 0;
+	record(sender);
+	if (sender->reload_at <= GetCurrentTimestamp() && run_step(sender, do_load, "reading webhooks"))
+	{
+		sender->reload_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RELOAD_MS);
+		forget_endpoints(sender);
+	}
+	verify(sender);
+	dlist_foreach(iter, &sender->endpoints)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, node, iter.cur);
+
+		if (posted)
+		{
+			endpoint->more_events = true;
+			/* A resend queues without an event. */
+			endpoint->claim_at = 0;
+		}
+		serve_endpoint(sender, endpoint);
+	}
+	if (sender->purge_at <= GetCurrentTimestamp())
+		purge(sender);
+}
+
+/* When an endpoint has something to do next, if nothing happens before. */
+static TimestampTz
+endpoint_due(const Endpoint *endpoint)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!endpoint->listed || endpoint->verifying)
+		return NO_TIME;
+	if (endpoint->recovered ||
+		(endpoint->more_events && endpoint->queued < guc_int("adapty.webhook_max_queue")))
+		return 0;
+	if (endpoint->retry_at > now)
+		return endpoint->retry_at;
+	if (endpoint_room(endpoint, now) == 0)
+		return NO_TIME;			/* an answer makes room */
+	return endpoint->claim_at;
+}
+
+/* Waits for answers, commits, or the next moment. */
+static void
+sender_wait(Sender *sender)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz until = Min(Min(sender->reload_at, sender->purge_at), TimestampTzPlusMilliseconds(now, MAX_WAIT_MS));
+	dlist_iter	iter;
+	long		ms;
+
+	dlist_foreach(iter, &sender->endpoints)
+		until = Min(until, endpoint_due(dlist_container(Endpoint, node, iter.cur)));
+	if (!dlist_is_empty(&sender->done))
+		until = now;
+	until = Max(until, sender->retry_at);
+	ms = until <= now ? 0 : (long) ((until - now + 999) / 1000);
+	if (ms > 0)
+		pgstat_report_activity(STATE_IDLE, "waiting for answers and events");
+	transport_wait(ms);
+}
+
+/* Settings of the database or of the superuser that would change or stop our work. */
+static void
+pin_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"search_path", "pg_catalog, pg_temp"},
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"session_replication_role", "origin"},
+		{"lock_timeout", "0"},
+		{"statement_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"adapty.test_clock_offset", "0"},
+		{"client_encoding", "UTF8"},
+		/* A record lost in a crash means one request more. */
+		{"synchronous_commit", "off"},
+		/* By the indexes, whatever the statistics say of tables that fill and empty. */
+		{"enable_seqscan", "off"},
+		{"enable_bitmapscan", "off"},
+		{"enable_hashjoin", "off"},
+		{"enable_mergejoin", "off"},
+		{"plan_cache_mode", "force_generic_plan"},
+		{"jit", "off"},
+	};
+
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/* Takes the lock of the only sender, until the process ends; leaves if there is another. */
+static void
+lock_database(void)
+{
+	LOCKTAG		tag;
+	bool		alone;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	require_extension();
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, LOCK_KEY_1, LOCK_KEY_2, LOCK_CLASS);
+	alone = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	CommitTransactionCommand();
+	if (!alone)
+	{
+		ereport(LOG, (errmsg("another adapty webhook sender still runs in this database")));
+		leave(SENDER_FAILED);
+	}
+}
+
+/* Comes up as the sender of the slot that the launcher named. */
+static void
+come_up(void)
+{
+	SenderStart start;
+
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, handle_sigterm);
+	/* libcurl is told not to see to it. */
+	pqsignal(SIGPIPE, SIG_IGN);
+	BackgroundWorkerUnblockSignals();
+	api = *(SenderApi **) find_rendezvous_variable(SENDER_API_NAME);
+	if (api == NULL || strcmp(api->version, ADAPTY_VERSION) != 0)
+		ereport(FATAL,
+				(errmsg("the libraries adapty and adapty_webhook are of different versions"),
+				 errhint("Install both and restart the server.")));
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
+	if (!api->claim(start.slot, start.generation))
+		proc_exit(0);
+	if (api->leave_asked())
+		leave(SENDER_ASKED);
+	BackgroundWorkerInitializeConnectionByOid(start.database, InvalidOid, 0);
+	pgstat_report_appname("adapty webhooks");
+	pin_settings();
+	lock_database();
+}
+
+/* Main function: comes up, works until it is told to leave or there is nothing to send to. */
+void
+adapty_webhook_main(Datum arg)
+{
+	Sender	   *sender = &sender_state;
+
+	(void) arg;
+	come_up();
+	transport_start();
+	memset(sender, 0, sizeof(*sender));
+	dlist_init(&sender->endpoints);
+	dlist_init(&sender->done);
+	sender->context = AllocSetContextCreate(TopMemoryContext, "adapty webhooks", ALLOCSET_DEFAULT_SIZES);
+	sender->turn = AllocSetContextCreate(TopMemoryContext, "adapty webhooks turn", ALLOCSET_DEFAULT_SIZES);
+	sender->purge_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RELOAD_MS);
+	ConfigReloadPending = true;
+
+	for (;;)
+	{
+		MemoryContextSwitchTo(sender->turn);
+		MemoryContextReset(sender->turn);
+		if (housekeeping())
+		{
+			apply_settings();
+			sender->reload_at = 0;
+		}
+		if (sender->retry_at <= GetCurrentTimestamp())
+			sender_turn(sender);
+		sender_wait(sender);
+	}
+}
