@@ -11,6 +11,8 @@
  */
 #include "postgres.h"
 
+#include <inttypes.h>
+
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -288,7 +290,7 @@ add_head(JsonbBuild *jb, const pg_uuid_t *profile_id, const ProfileHead *head, T
 	jb_numeric(jb, head->total_revenue_usd);
 	/* opaque: it changes when the custom attributes do */
 	jb_key(jb, "segment_hash");
-	jb_string(jb, psprintf("%016" INT64_MODIFIER "x", hash));
+	jb_string(jb, psprintf("%016" PRIx64, hash));
 	jb_key(jb, "timestamp");
 	jb_int64(jb, epoch / 1000);
 	jb_key(jb, "custom_attributes");
