@@ -63,16 +63,20 @@ CREATE OR REPLACE FUNCTION adapty.daily_subscriptions(
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    WITH trials AS (
-        SELECT p.purchased_at, p.ends_at, (SELECT min(c.purchased_at) FROM adapty.payments c
-                                            WHERE c.store = p.store AND c.store_original_transaction_id = p.store_original_transaction_id
-                                              AND c.payment_number = 1 AND c.purchased_at >= p.purchased_at) AS converted_at
+    WITH first_payments AS (
+        SELECT p.store, p.store_original_transaction_id, p.purchased_at FROM adapty.payments p WHERE p.payment_number = 1
+    ), runs AS (
+        SELECT r.starts_at, r.ends_at, r.first_payment_number FROM adapty.subscription_runs r
+    ), trials AS (
+        SELECT p.purchased_at, p.ends_at, c.purchased_at AS converted_at
           FROM adapty.payments p
+          LEFT JOIN first_payments c ON c.store = p.store AND c.store_original_transaction_id = p.store_original_transaction_id
+                                    AND c.purchased_at >= p.purchased_at
          WHERE p.purchase_type = 'subscription' AND p.is_trial
     ), happened (at, new_s, restarted_s, churned_s, active_s, new_t, converted_t, expired_t, active_t) AS (
-        SELECT p.purchased_at, 1, 0, 0, 0, 0, 0, 0, 0 FROM adapty.payments p WHERE p.payment_number = 1
-        UNION ALL SELECT r.starts_at, 0, (r.first_payment_number > 1)::integer, 0, 1, 0, 0, 0, 0 FROM adapty.subscription_runs r
-        UNION ALL SELECT r.ends_at, 0, 0, 1, -1, 0, 0, 0, 0 FROM adapty.subscription_runs r WHERE r.ends_at <= adapty.now()
+        SELECT p.purchased_at, 1, 0, 0, 0, 0, 0, 0, 0 FROM first_payments p
+        UNION ALL SELECT r.starts_at, 0, (r.first_payment_number > 1)::integer, 0, 1, 0, 0, 0, 0 FROM runs r
+        UNION ALL SELECT r.ends_at, 0, 0, 1, -1, 0, 0, 0, 0 FROM runs r WHERE r.ends_at <= adapty.now()
         UNION ALL SELECT t.purchased_at, 0, 0, 0, 0, 1, 0, 0, 1 FROM trials t
         UNION ALL SELECT t.converted_at, 0, 0, 0, 0, 0, 1, 0, 0 FROM trials t WHERE t.converted_at IS NOT NULL
         UNION ALL SELECT least(t.ends_at, t.converted_at), 0, 0, 0, 0, 0, 0, (t.converted_at IS NULL OR t.converted_at > t.ends_at)::integer, -1
@@ -248,12 +252,12 @@ CREATE OR REPLACE FUNCTION adapty.cohort_revenue(
         SELECT x.cohort, x.profile_id, m.usd, m.is_payment,
                greatest(0, floor(extract(epoch FROM m.at - x.created_at) / (30 * 86400)))::bigint AS period
           FROM people x
-          JOIN LATERAL (SELECT p.purchased_at AS at, p.revenue_usd AS usd, true AS is_payment
-                          FROM adapty.payments p WHERE p.profile_id = x.profile_id AND NOT p.is_trial
-                        UNION ALL
-                        SELECT p.refunded_at, -p.revenue_usd, false
-                          FROM adapty.payments p WHERE p.profile_id = x.profile_id AND NOT p.is_trial AND p.refunded_at IS NOT NULL) AS m
-            ON m.at <= adapty.now()
+          JOIN (SELECT p.profile_id, p.purchased_at AS at, p.revenue_usd AS usd, true AS is_payment
+                  FROM adapty.payments p WHERE NOT p.is_trial
+                UNION ALL
+                SELECT p.profile_id, p.refunded_at, -p.revenue_usd, false
+                  FROM adapty.payments p WHERE NOT p.is_trial AND p.refunded_at IS NOT NULL) AS m
+            ON m.profile_id = x.profile_id AND m.at <= adapty.now()
     ), per_period AS (
         SELECT m.cohort, m.period, count(DISTINCT m.profile_id) FILTER (WHERE m.is_payment) AS payers, coalesce(sum(m.usd), 0) AS usd
           FROM money m

@@ -52,6 +52,7 @@ typedef struct Campaign
 	TimestampTz ends_at;
 	bool		is_revoking;
 	bool		has_skipped;
+	bool		is_look;		/* a pass begins, and one has come to its end before: few are to be found */
 	bool		is_capped;
 	int64		left;			/* under the cap */
 	int32		failures;
@@ -80,7 +81,8 @@ static SavedPlan due_campaign = {
 	.sql = "SELECT c.campaign_id, c.name, s.name, c.access_level_id::pg_catalog.text, c.duration, c.ends_at, "
 	"    c.state OPERATOR(pg_catalog.=) 'revoking'::adapty.promo_campaign_state, c.has_skipped, "
 	"    c.max_grants OPERATOR(pg_catalog.-) c.granted, c.failures, "
-	"    COALESCE(c.scan_position, '00000000-0000-0000-0000-000000000000'), c.actor "
+	"    COALESCE(c.scan_position, '00000000-0000-0000-0000-000000000000'), c.actor, "
+	"    c.scan_position IS NULL AND c.last_look_at IS NOT NULL "
 	"FROM adapty.promo_campaigns c JOIN adapty.segments s ON s.segment_id OPERATOR(pg_catalog.=) c.segment_id "
 	"WHERE c.next_look_at OPERATOR(pg_catalog.<=) $1 "
 	"ORDER BY c.next_look_at LIMIT 1 FOR UPDATE OF c SKIP LOCKED",
@@ -181,7 +183,28 @@ take_campaign(ApiScope *scope, Campaign *campaign)
 	campaign->failures = DatumGetInt32(scope_copy(scope, 0, 10, &isnull));
 	campaign->position = *DatumGetUUIDP(scope_copy(scope, 0, 11, &isnull));
 	campaign->actor = scope_copy_text(scope, 0, 12);
+	campaign->is_look = DatumGetBool(scope_copy(scope, 0, 13, &isnull));
 	return true;
+}
+
+/*
+ * The statement that finds the next users of a segment.  A batch of many goes in the order of the key and
+ * probes for each whether the campaign has given (OFFSET 0 keeps that from becoming a join, which would
+ * read all the campaign's users for each batch).  A look for newcomers finds few or none: that one is
+ * left to the planner as a whole, and what it finds is sorted.
+ */
+static char *
+members_sql(const Campaign *campaign)
+{
+	const char *fence = campaign->is_look ? "" : " OFFSET 0";
+	char	   *members = psprintf("SELECT s.profile_id FROM %s s WHERE s.profile_id OPERATOR(pg_catalog.>) $2 "
+								   "AND NOT EXISTS (SELECT FROM adapty.promo_campaign_grants g "
+								   "WHERE g.profile_id OPERATOR(pg_catalog.=) s.profile_id "
+								   "AND g.campaign_id OPERATOR(pg_catalog.=) $1%s)", segment_view(campaign->segment), fence);
+
+	if (campaign->is_look)
+		members = psprintf("SELECT s.profile_id FROM (%s OFFSET 0) s", members);
+	return psprintf("%s ORDER BY s.profile_id LIMIT $3", members);
 }
 
 /* Reads the next users of the pass: of the segment, or of those who were given to. */
@@ -193,17 +216,8 @@ read_users(const Campaign *campaign, int64 limit, Batch *batch)
 
 	if (campaign->is_revoking)
 		plan_execute(&given_users, args, NULL, false);
-	else
-	{
-		char	   *sql = psprintf("SELECT s.profile_id FROM %s s WHERE s.profile_id OPERATOR(pg_catalog.>) $2 "
-								   "AND NOT EXISTS (SELECT FROM adapty.promo_campaign_grants g "
-								   "WHERE g.profile_id OPERATOR(pg_catalog.=) s.profile_id "
-								   "AND g.campaign_id OPERATOR(pg_catalog.=) $1) "
-								   "ORDER BY s.profile_id LIMIT $3", segment_view(campaign->segment));
-
-		if (SPI_execute_with_args(sql, 3, argtypes, args, NULL, false, 0) != SPI_OK_SELECT)
-			elog(ERROR, "could not read segment \"%s\"", campaign->segment);
-	}
+	else if (SPI_execute_with_args(members_sql(campaign), 3, argtypes, args, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read segment \"%s\"", campaign->segment);
 	batch->found = (int) SPI_processed;
 	batch->users = palloc(sizeof(pg_uuid_t) * Max(batch->found, 1));
 	for (int i = 0; i < batch->found; i++)

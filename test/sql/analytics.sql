@@ -108,6 +108,8 @@ SELECT subscriptions FROM adapty.cohort_retention WHERE cohort = '2021-01-01' AN
 SELECT revenue_usd FROM adapty.cohort_revenue WHERE cohort = '2021-01-01' AND period = 0;
 SELECT count(*) FROM adapty.payments WHERE is_trial;
 SELECT count(*) FROM adapty.subscription_runs;
+-- segments too, joined with a table of the analyst's own
+SELECT count(*) FROM adapty_segments."Never subscribed" s JOIN (SELECT profile_id FROM adapty.payments) mine USING (profile_id);
 RESET ROLE;
 ROLLBACK;
 
