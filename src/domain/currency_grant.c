@@ -29,6 +29,13 @@
 #include "domain/currency_grant.h"
 #include "domain/currency_ledger.h"
 
+/* Most apps have no currencies: this is all that their purchases pay for them. */
+static SavedPlan any_currency = {
+	.name = "is there a virtual currency",
+	.sql = "SELECT 1 FROM adapty.virtual_currencies LIMIT 1",
+	.expected = SPI_OK_SELECT,
+};
+
 /*
  * No transaction of t's chain is newer, by purchase, end and id as in subscription.c: only the newest
  * is a cycle that runs.  A one-time purchase is a chain of its own.
@@ -331,7 +338,8 @@ currency_purchase_events(const PurchaseEventSource *source, const ChainEvent *ev
 	static const pg_uuid_t nobody = {{0}};
 
 	/* what nobody known bought credits nobody, nor whoever claims it later */
-	if (memcmp(source->profile_id, &nobody, UUID_LEN) == 0)
+	if (memcmp(source->profile_id, &nobody, UUID_LEN) == 0 ||
+		plan_execute(&any_currency, NULL, NULL, true) == 0)
 		return;
 	for (int i = 0; i < n; i++)
 	{
