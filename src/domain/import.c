@@ -218,6 +218,16 @@ import_set_like(ImportLoad *load, const char *name, TupleDesc desc)
 	return set;
 }
 
+/* See import_load.h. */
+int
+import_sets_only(void)
+{
+	int			guc_level = NewGUCNestLevel();
+
+	(void) set_config_option("enable_nestloop", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return guc_level;
+}
+
 /* For qsort() and bsearch(). */
 static int
 compare_row_ids(const void *a, const void *b)
@@ -267,7 +277,9 @@ put_away(ImportLoad *load, Snapshot snapshot)
 	Datum		counts[7] = {value, Int64GetDatum(load->loaded), Int64GetDatum(load->known),
 		Int64GetDatum(load->without_purchase), Int64GetDatum(load->rejected),
 	Int64GetDatum(load->unmapped), Int64GetDatum(load->profiles_created)};
+	int			guc_level;
 
+	guc_level = import_sets_only();
 	register_rejected(load);
 	(void) plan_execute_once(&forget_errors_plan, &value, NULL);
 	(void) plan_execute_once(&loaded_rows_plan, &value, snapshot);
@@ -277,6 +289,7 @@ put_away(ImportLoad *load, Snapshot snapshot)
 		(void) plan_execute_once(&errors_plan, &value, NULL);
 	}
 	(void) plan_execute(&count_plan, counts, NULL, false);
+	AtEOXact_GUC(false, guc_level);
 }
 
 /* WARNING: store products of the import that are mapped to no product, the first few by name. */
@@ -315,6 +328,7 @@ run_load(ImportLoad *load)
 
 	/* The sorts and hashes of a load are maintenance. */
 	(void) set_config_option("work_mem", memory, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	lock_import(load->import_id);
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());

@@ -13,7 +13,10 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "base/direct.h"
@@ -92,13 +95,12 @@ static SavedPlan known_chains_plan = {
 	.expected = SPI_OK_SELECT,
 };
 
-#define SELECT_PURCHASES \
-	"SELECT " TRANSACTION_VALUES ", p.purchase_no, p.chain_no, p.user_no, p.product_no, p.row_id, p.line, " \
-	"p.environment AS environment_text " PURCHASES FIRST_YEAR
-
 static SavedPlan by_chain_plan = {
 	.name = "purchases of an import by chain",
-	.sql = SELECT_PURCHASES "ORDER BY u.profile_id, p.chain_no, p.purchased_at, p.expires_at, p.store_transaction_id",
+	.sql = "SELECT t.*, CASE WHEN " IS_REVENUE " THEN t.price_usd END FROM (SELECT " TRANSACTION_VALUES ", "
+	"    p.purchase_no, p.chain_no, p.user_no, p.product_no, p.row_id, p.line, "
+	"    p.environment AS environment_text " PURCHASES FIRST_YEAR ") t "
+	"ORDER BY t.profile_id, t.chain_no, t.purchased_at, t.expires_at, t.store_transaction_id COLLATE \"C\"",
 	.expected = SPI_OK_SELECT,
 };
 
@@ -110,23 +112,26 @@ static SavedPlan insert_plan = {
 	.expected = SPI_OK_INSERT,
 };
 
-/* Only chains of which a payment may be after the first year are looked at. */
+/*
+ * Only chains of which a payment may be after the first year are looked at.  A purchase's number
+ * passes through in the place of its id.
+ */
 static SavedPlan first_years_plan = {
 	.name = "first years of an import",
-	.sql = "SELECT p.purchase_no FROM import_purchases p JOIN (" FIRST_YEARS(
-		"SELECT u.profile_id, p.store, p.store_original_transaction_id, p.store_transaction_id, "
+	.sql = "SELECT y.store_transaction_id FROM (" FIRST_YEARS(
+		"SELECT u.profile_id, p.store, p.store_original_transaction_id, p.purchase_no AS store_transaction_id, "
 		"    p.purchased_at, p.originally_purchased_at, COALESCE(p.offer_type = 'free_trial', false) AS is_trial, "
 		"    GREATEST(p.expires_at, CASE WHEN p.billing_issue_detected_at IS NOT NULL "
 		"        THEN p.grace_period_expires_at END) AS ends_at "
-		PURCHASES "JOIN import_long_chains l ON l.chain_no = p.chain_no") ") y "
-	"ON y.store = p.store AND y.store_transaction_id = p.store_transaction_id "
-	"WHERE y.is_after_first_year",
+		PURCHASES "JOIN import_long_chains l ON l.chain_no = p.chain_no") ") y WHERE y.is_after_first_year",
 	.expected = SPI_OK_SELECT,
 };
 
 static const RowSetColumn long_columns[] = {{"chain_no", INT4OID}};
 static const RowSetColumn placed_columns[] = {{"purchase_no", INT4OID}};
-static const RowSetColumn state_columns[] = {{"profile_id", UUIDOID}, {"state", TEXTOID}};
+static const RowSetColumn state_columns[] = {
+	{"profile_id", UUIDOID}, {"state", TEXTOID}, {"total_revenue_usd", NUMERICOID},
+};
 
 /* A transaction of a chain being read: what it gave, and until when if no other took its place. */
 typedef struct NewRow
@@ -167,6 +172,7 @@ typedef struct Walk
 	GrantGroup	grants;			/* of the profile */
 	int			rank;			/* of its state */
 	SubscriptionState state;
+	Numeric		revenue;
 	NewChain	chain;
 	bool		wants_active[2][2]; /* by Sandbox and trial: is there a synthetic event to wait for? */
 	RowSet	   *newest;			/* import_new_chains */
@@ -427,9 +433,10 @@ profile_close(Walk *walk)
 		grant_store(&walk->grants);
 		if (walk->user->is_new)
 		{
-			Datum		values[2] = {UUIDPGetDatum(&walk->user->profile_id),
-			CStringGetTextDatum(enum_label(ENUM_SUBSCRIPTION_STATE, walk->state))};
-			bool		nulls[2] = {false, false};
+			Datum		values[3] = {UUIDPGetDatum(&walk->user->profile_id),
+				CStringGetTextDatum(enum_label(ENUM_SUBSCRIPTION_STATE, walk->state)),
+			NumericGetDatum(walk->revenue)};
+			bool		nulls[3] = {false, false, false};
 
 			row_set_put(walk->states, values, nulls);
 		}
@@ -448,6 +455,7 @@ profile_open(Walk *walk, ImportUser *user)
 	walk->has_new = false;
 	walk->rank = INT_MAX;
 	walk->state = SUBSCRIPTION_STATE_NEVER_SUBSCRIBED;
+	walk->revenue = int64_to_numeric(0);
 	import_locked_profile(walk->load, user, &walk->profile);
 	memset(&walk->grants, 0, sizeof(walk->grants));
 	if (!user->is_new)
@@ -481,6 +489,9 @@ place_row(Walk *walk, Datum *values, bool *nulls)
 	walk->load->loaded++;
 	if (nulls[TX_PRICE_USD])
 		walk->load->without_rate++;
+	if (!nulls[TX_REVENUE])
+		walk->revenue = DatumGetNumeric(DirectFunctionCall2(numeric_add, NumericGetDatum(walk->revenue),
+															values[TX_REVENUE]));
 }
 
 /* What is to become of a row.  True if it is to be inserted into transactions. */
@@ -634,7 +645,9 @@ import_chains(ImportLoad *load)
 {
 	MemoryContext old = MemoryContextSwitchTo(load->context);
 	Walk		walk = {.load = load};
+	int			guc_level;
 
+	guc_level = import_sets_only();
 	find_first_years(load);
 	look_up_active(&walk);
 	walk.newest = chain_set_create();
@@ -657,6 +670,7 @@ import_chains(ImportLoad *load)
 		event_silence_end();
 	}
 	PG_END_TRY();
+	AtEOXact_GUC(false, guc_level);
 	finish(&walk);
 	MemoryContextSwitchTo(old);
 }

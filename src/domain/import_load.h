@@ -105,6 +105,12 @@ extern void import_find_known(ImportLoad *load);
 extern void import_chains(ImportLoad *load);
 extern void import_late(ImportLoad *load);
 
+/*
+ * For statements that join sets with one another: no nested loops, which an estimate of one row, where
+ * there are a million, would ask for.  AtEOXact_GUC(false, result) ends it.
+ */
+extern int	import_sets_only(void);
+
 /* Notes that a purchase was accepted: counts what gives no access. */
 extern void import_accept(ImportLoad *load, int product_no);
 
@@ -158,6 +164,7 @@ typedef enum ImportTransactionColumn
 	TX_ROW_ID,
 	TX_LINE,
 	TX_ENVIRONMENT_TEXT,
+	TX_REVENUE,
 	N_IMPORT_TX_COLUMNS
 } ImportTransactionColumn;
 

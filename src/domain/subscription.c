@@ -198,10 +198,7 @@ static SavedPlan chains_plan = {
 static SavedPlan import_profiles_plan = {
 	.name = "states and revenue of imported profiles",
 	.sql = "UPDATE adapty.profiles p SET subscription_state = s.state::adapty.subscription_state, "
-	"    total_revenue_usd = COALESCE(r.revenue, 0) "
-	"FROM import_states s LEFT JOIN (SELECT t.profile_id, pg_catalog.sum(t.price_usd) AS revenue FROM adapty.transactions t "
-	"    WHERE t.profile_id IN (SELECT i.profile_id FROM import_states i) AND " IS_REVENUE
-	"    GROUP BY t.profile_id) r ON r.profile_id OPERATOR(pg_catalog.=) s.profile_id "
+	"    total_revenue_usd = s.total_revenue_usd FROM import_states s "
 	"WHERE p.profile_id OPERATOR(pg_catalog.=) s.profile_id",
 	.expected = SPI_OK_UPDATE,
 };

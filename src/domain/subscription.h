@@ -111,8 +111,8 @@ extern void subscription_refresh_profile(const LockedProfile *profile);
 
 /*
  * For loads of imports, which store chains and profiles that are new as sets.  chain_set_create()
- * makes the set chain_put() fills; import_states (profile_id, state) has the profiles whose
- * transactions are all of the import.  Both sets must be registered when they are stored.
+ * makes the set chain_put() fills; import_states (profile_id, state, total_revenue_usd) has the
+ * profiles whose transactions are all of the import.  Both sets must be registered when they are stored.
  */
 extern RowSet *chain_set_create(void);
 extern void chain_put(RowSet *set, const Chain *chain);
