@@ -122,7 +122,7 @@ event_insert_by_spi(const EventRow *row, Datum *values, bool *nulls)
 static bool silent = false;
 static SubTransactionId silent_subxact = InvalidSubTransactionId;
 
-/* See event.h.  An error leaves the flag behind, but not the (sub)transaction that it belongs to. */
+/* See event.h.  Not in a subtransaction that somebody's trigger or function begins meanwhile. */
 void
 event_silence_begin(void)
 {

@@ -44,8 +44,8 @@ typedef struct EventRow
 extern void event_write(const EventRow *rows, int n);
 
 /*
- * Between these two event_write() writes nothing: what happened long ago is being made known.  An
- * error between them ends it too.  Nobody but the extension's own code can ask for it.
+ * Between these two event_write() writes nothing: what happened long ago is being made known.  To be
+ * ended after an error too (PG_FINALLY).  Nobody but the extension's own code can ask for it.
  */
 extern void event_silence_begin(void);
 extern void event_silence_end(void);

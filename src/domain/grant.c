@@ -122,7 +122,7 @@ static SavedPlan list_access_levels = {
 static int	writer_depth = 0;
 static SubTransactionId writer_subxact = InvalidSubTransactionId;
 
-/* See grant.h.  An error leaves the count behind, but not the (sub)transaction that it belongs to. */
+/* See grant.h.  Not in a subtransaction that somebody's trigger or function begins meanwhile. */
 bool
 grant_writer_active(void)
 {
@@ -470,10 +470,18 @@ grant_store_spi(const AccessGrant *grant, Datum *values, bool *nulls)
 	for (int i = 0; i < GRANT_NATTS; i++)
 		spi_nulls[i] = nulls[i] ? 'n' : ' ';
 	scope_enter(&scope);
-	writer_begin();
-	if (plan_execute(grant->is_stored ? &update_grant : &insert_grant, values, spi_nulls, false) != 1)
-		concurrent_change("grant");
-	writer_end();
+	/* An error must not leave the mark behind: the next transaction's plain SQL would go unannounced. */
+	PG_TRY();
+	{
+		writer_begin();
+		if (plan_execute(grant->is_stored ? &update_grant : &insert_grant, values, spi_nulls, false) != 1)
+			concurrent_change("grant");
+	}
+	PG_FINALLY();
+	{
+		writer_end();
+	}
+	PG_END_TRY();
 	scope_leave(&scope);
 }
 

@@ -82,3 +82,14 @@ SELECT is_active FROM adapty.grant_access_level('trigger-1', 'premium', duration
 SELECT * FROM audit;
 SELECT was_active, is_active FROM pg_temp.announced;
 ROLLBACK;
+-- and one that fails leaves nothing behind: plain SQL is announced as before
+CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not today'; END $$;
+CREATE TRIGGER fail BEFORE INSERT OR UPDATE ON adapty.access_grants FOR EACH ROW EXECUTE FUNCTION pg_temp.fail();
+\set VERBOSITY terse
+SELECT is_active FROM adapty.grant_access_level('trigger-1', 'premium', duration => '1 day');
+\set VERBOSITY default
+DROP TRIGGER fail ON adapty.access_grants;
+SELECT is_active FROM adapty.grant_access_level('trigger-1', 'premium', duration => '1 day');
+SELECT count(*) AS n FROM pg_temp.announced \gset
+UPDATE adapty.access_grants g SET expires_at = expires_at + interval '1 day' FROM adapty.identities i WHERE i.profile_id = g.profile_id AND i.customer_user_id = 'trigger-1' AND g.access_level_id = 'premium';
+SELECT count(*) - :n AS announced FROM pg_temp.announced;
