@@ -50,11 +50,13 @@ static SavedPlan rates_plan = {
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, BOOLOID},
 };
 
+#define ENDS_AT \
+	"GREATEST(t.expires_at, CASE WHEN t.billing_issue_detected_at IS NOT NULL THEN t.grace_period_expires_at END)"
+
 #define FIRST_YEARS_COLUMNS \
 	"SELECT t.profile_id, t.store::text, t.store_original_transaction_id, t.store_transaction_id, " \
 	"    t.purchased_at, t.originally_purchased_at, COALESCE(t.offer_type = 'free_trial', false) AS is_trial, " \
-	"    GREATEST(t.expires_at, CASE WHEN t.billing_issue_detected_at IS NOT NULL " \
-	"        THEN t.grace_period_expires_at END) AS ends_at " \
+	"    " ENDS_AT " AS ends_at " \
 	"FROM adapty.transactions t "
 
 #define OF_CHAIN \
@@ -64,11 +66,22 @@ static SavedPlan rates_plan = {
 static SavedPlan first_year_plan = {
 	.name = "first year of a chain",
 	.sql = "SELECT is_after_first_year FROM (" FIRST_YEARS(
-		FIRST_YEARS_COLUMNS "WHERE " OF_CHAIN " AND t.store_transaction_id <> $4 "
-		"UNION ALL SELECT $1, $2, $3, $4, $5, $6, $7, $8") ") t WHERE store_transaction_id = $4",
+		FIRST_YEARS_COLUMNS "WHERE " OF_CHAIN " AND t.store_transaction_id <> $6 "
+		"UNION ALL SELECT $1, $2, $3, $6, $4, $5, $7, $8") ") t WHERE store_transaction_id = $6",
 	.expected = SPI_OK_SELECT,
 	.nargs = 8,
-	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, TIMESTAMPTZOID},
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, BOOLOID, TIMESTAMPTZOID},
+};
+
+/* Was the payment before after the first year already, and no gap followed?  Then this one is as well. */
+static SavedPlan before_plan = {
+	.name = "payment before",
+	.sql = "SELECT t.is_after_first_year AND " ENDS_AT " + interval '1440 hours' >= $4 "
+	"FROM adapty.transactions t WHERE " OF_CHAIN " AND t.purchased_at < $4 "
+	"ORDER BY t.purchased_at DESC, " ENDS_AT " DESC LIMIT 1",
+	.expected = SPI_OK_SELECT,
+	.nargs = 4,
+	.argtypes = {UUIDOID, TEXTOID, TEXTOID, TIMESTAMPTZOID},
 };
 
 /* Sets is_after_first_year and what follows from it, where it is not so. */
@@ -103,12 +116,14 @@ static bool
 is_after_first_year(const pg_uuid_t *profile_id, const TransactionReport *t)
 {
 	Datum		values[8] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(t->store),
-		CStringGetTextDatum(t->store_original_transaction_id), CStringGetTextDatum(t->store_transaction_id),
-		TimestampTzGetDatum(t->times.purchased_at), TimestampTzGetDatum(t->originally_purchased_at),
+		CStringGetTextDatum(t->store_original_transaction_id), TimestampTzGetDatum(t->times.purchased_at),
+		TimestampTzGetDatum(t->originally_purchased_at), CStringGetTextDatum(t->store_transaction_id),
 	BoolGetDatum(t->times.is_trial), TimestampTzGetDatum(chain_paid_end(&t->times))};
 
 	if (!t->is_subscription || !may_be_after_first_year(&t->times, t->originally_purchased_at))
 		return false;
+	if (plan_execute_generic(&before_plan, values, NULL, false) > 0 && row_bool(0, 1))
+		return true;
 	(void) plan_execute_generic(&first_year_plan, values, NULL, false);
 	return row_bool(0, 1);
 }
