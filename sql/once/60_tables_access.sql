@@ -84,6 +84,7 @@ CREATE TYPE adapty.access_explanation AS (
     granted_at        timestamptz,
     updated_at        timestamptz,
     actor             text,
-    reason            text
+    reason            text,
+    parent_profile_id uuid
 );
-COMMENT ON TYPE adapty.access_explanation IS 'One source of an access level and why it does or does not give access now.';
+COMMENT ON TYPE adapty.access_explanation IS 'One source of an access level and why it does or does not give access now. parent_profile_id is whose purchase a shared one is.';
