@@ -22,6 +22,8 @@ DECLARE_BY_USER(get_virtual_currency_transactions);
 DECLARE_BY_USER(get_integration_identifiers);
 DECLARE_BY_USER(get_refund_saver_settings);
 DECLARE_BY_USER(set_refund_saver_settings);
+DECLARE_BY_USER(get_paywall);
+DECLARE_BY_USER(record_paywall_view);
 extern Datum adapty_identify(PG_FUNCTION_ARGS);
 extern Datum adapty_list_paywalls(PG_FUNCTION_ARGS);
 extern Datum adapty_show_paywall(PG_FUNCTION_ARGS);

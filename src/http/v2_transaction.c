@@ -2,6 +2,10 @@
  * v2_transaction.c
  *		POST /api/v2/server-side-api/purchase/set/transaction/
  *
+ * What the documentation refuses because fields contradict each other is refused here, in its words; in
+ * SQL set_transaction() takes some of it, as stores do report it.  One of the documented rules is not
+ * kept: that a free trial must cost nothing, as the documentation's own example has a price.
+ *
  * A key of the sandbox reports sandbox purchases only: that is what a transaction is by default then,
  * and "Production" is refused.
  */
@@ -15,6 +19,7 @@
 #include "base/caller.h"
 #include "base/compat.h"
 #include "base/errors.h"
+#include "base/json_fields.h"
 #include "base/jsonb_build.h"
 #include "domain/sql_functions.h"
 #include "http/handler.h"
@@ -72,14 +77,104 @@ request_transaction(HttpRequest *request)
 											  JsonbPGetDatum(jb_finish(&jb))));
 }
 
+/* ERROR in the documentation's words. */
+static void pg_attribute_noreturn()
+contradiction(AdaptyCondition condition, const char *field, const char *message)
+{
+	ereport(ERROR,
+			(condition_errcode(condition),
+			 errmsg("%s", message),
+			 err_generic_string(PG_DIAG_COLUMN_NAME, field)));
+}
+
+/* What the times of a transaction must have to do with each other. */
+static void
+check_times(const JsonFields *fields)
+{
+	TimestampTz purchased_at;
+	TimestampTz expires_at;
+	TimestampTz at;
+
+	if (!field_timestamp(fields, "purchased_at", false, &purchased_at))
+		return;
+	if (field_timestamp(fields, "originally_purchased_at", false, &at) && at > purchased_at)
+		contradiction(COND_ORIGINALLY_PURCHASED_DATE, "originally_purchased_at",
+					  "originally_purchased_at must be earlier than or equal to purchased_at.");
+	if (field_timestamp(fields, "renew_status_changed_at", false, &at) && at < purchased_at)
+		contradiction(COND_RENEW_STATUS_DATE, "renew_status_changed_at",
+					  "renew_status_changed_at must be later than purchased_at.");
+	if (field_timestamp(fields, "billing_issue_detected_at", false, &at) && at < purchased_at)
+		contradiction(COND_BILLING_ISSUE_DATE, "billing_issue_detected_at",
+					  "billing_issue_detected_at must be later than purchased_at.");
+	if (field_timestamp(fields, "refunded_at", false, &at) && at < purchased_at)
+		contradiction(COND_REFUND_DATE, "refunded_at", "refunded_at must be later than purchased_at.");
+	if (!field_timestamp(fields, "expires_at", false, &expires_at))
+		return;
+	if (expires_at <= purchased_at)
+		contradiction(COND_EXPIRES_DATE, "expires_at", "expires_at must be later than purchased_at.");
+	if (field_timestamp(fields, "grace_period_expires_at", false, &at) && at < expires_at)
+		contradiction(COND_GRACE_PERIOD_DATE, "grace_period_expires_at",
+					  "grace_period_expires_at must be later or equal to expires_at.");
+}
+
+/* What else the documentation refuses, besides wrong fields, which are the domain's to refuse. */
+static void
+check_contradictions(Jsonb *transaction)
+{
+	JsonFields	fields = {.object = transaction, .prefix = ""};
+	JsonFields	inner;
+	TimestampTz at;
+	bool		is_family_shared = false;
+	const char *type = field_text(&fields, "purchase_type", false, 255);
+	const char *id = field_text(&fields, "store_transaction_id", false, 255);
+	const char *original_id = field_text(&fields, "store_original_transaction_id", false, 255);
+	const char *reason = field_text(&fields, "cancellation_reason", false, 255);
+	bool		is_refunded = field_timestamp(&fields, "refunded_at", false, &at);
+
+	check_times(&fields);
+	if (is_refunded != (reason != NULL && strcmp(reason, "refund") == 0))
+		contradiction(COND_REFUND_FIELDS, "refunded_at",
+					  "refunded_at and cancellation_reason=refund must be specified together.");
+	if (field_timestamp(&fields, "grace_period_expires_at", false, &at) &&
+		!field_timestamp(&fields, "billing_issue_detected_at", false, &at))
+		contradiction(COND_GRACE_PERIOD_BILLING, "grace_period_billing_error",
+					  "If grace_period_expires_at is specified, billing_issue_detected_at must be specified too.");
+	if (type != NULL && strcmp(type, "one_time_purchase") == 0 && id != NULL && original_id != NULL &&
+		strcmp(id, original_id) != 0)
+		contradiction(COND_STORE_TRANSACTION_ID, "store_transaction_id",
+					  "store_transaction_id must be equal to store_original_transaction_id for purchase.");
+	if (field_bool(&fields, "is_family_shared", false, &is_family_shared) && is_family_shared &&
+		field_object(&fields, "price", false, &inner))
+	{
+		Numeric		price = field_number(&inner, "value", false);
+
+		if (price != NULL && !DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(price),
+															   NumericGetDatum(int64_to_numeric(0)))))
+			contradiction(COND_FAMILY_SHARE_PRICE, "is_family_shared",
+						  "If is_family_shared is true, price.value must be 0.");
+	}
+	if (field_object(&fields, "offer", false, &inner))
+	{
+		const char *category = field_text(&inner, "category", false, 255);
+
+		if (category != NULL && strcmp(category, "introductory") != 0 &&
+			field_text(&inner, "id", false, 255) == NULL)
+			contradiction(COND_MISSING_OFFER_ID, "offer.category",
+						  "offer_id must be specified for all offer types except 'introductory'.");
+	}
+}
+
 /* POST */
 static void
 set_transaction(HttpRequest *request, HttpResponse *response)
 {
 	UserRef		user = request_user(request);
-	Datum		args[2] = {JsonbPGetDatum(request_transaction(request)), BoolGetDatum(false)};
-	Datum		profile = call_for_user(request, &user, BY_USER(set_transaction), 2, args, NULL);
+	Jsonb	   *transaction = request_transaction(request);
+	Datum		args[2] = {JsonbPGetDatum(transaction), BoolGetDatum(false)};
+	Datum		profile;
 
+	check_contradictions(transaction);
+	profile = call_for_user(request, &user, BY_USER(set_transaction), 2, args, NULL);
 	v2_profile_body(response, DatumGetJsonbP(profile));
 }
 

@@ -31,6 +31,7 @@ $node->safe_psql('postgres', q{
 	GRANT web_anon, adapty_server, adapty_sdk, adapty_analyst TO authenticator;
 	SELECT adapty.create_profile('jane', '{"email": "jane@example.com"}');
 	SELECT adapty.create_profile('tom');
+	SELECT adapty.create_segment('learners', 'attr.words_learned >= 100');
 });
 
 # ---- PostgREST ----
@@ -38,7 +39,7 @@ my $port = PostgreSQL::Test::Cluster::get_free_port();
 my $dir = PostgreSQL::Test::Utils::tempdir;
 append_to_file("$dir/postgrest.conf", join "\n",
 	'db-uri = "postgres://authenticator@/postgres?host=' . $node->host . '&port=' . $node->port . '"',
-	'db-schemas = "adapty"',
+	'db-schemas = "adapty, adapty_segments"',
 	'db-anon-role = "web_anon"',
 	'db-pool = 4',
 	qq{jwt-secret = "$secret"},
@@ -65,15 +66,16 @@ END
 	$? = $status;
 }
 
-# One request: (status, decoded body).  The body of a POST is a Perl value, or a string sent as it is.
+# One request: (status, decoded body).  The body of a POST is a Perl value, or a string sent as it is; more
+# header lines may follow it.
 sub request
 {
-	my ($method, $path, $token, $body) = @_;
+	my ($method, $path, $token, $body, @headers) = @_;
 	my $content = !defined $body ? '' : ref $body ? $json->encode($body) : $body;
 	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $port, Timeout => 10)
 	  or return (0, undef);
 	print $socket "$method $path HTTP/1.0\r\nHost: localhost\r\n",
-	  defined $token ? "Authorization: Bearer $token\r\n" : '',
+	  defined $token ? "Authorization: Bearer $token\r\n" : '', map({ "$_\r\n" } @headers),
 	  $method eq 'POST' ? "Content-Type: application/json\r\nContent-Length: " . length($content) . "\r\n" : '',
 	  "\r\n$content";
 	my $answer = do { local $/; <$socket> };
@@ -236,5 +238,30 @@ is_deeply([$status, $body], [200, JSON::PP::false], 'has_access of an unknown us
 ($status, $body) = request('GET', '/profile_access_levels?select=access_level_id,is_active&is_active=is.true', $analyst);
 is($status, 200, 'adapty_analyst reads the view of access levels: 200');
 is(scalar @$body, 1, 'one user has access');
+
+# ---- segments are endpoints, with PostgREST's filters ----
+my $segments = 'Accept-Profile: adapty_segments';
+($status, $body) = request('GET', '/learners?select=subscription_state,custom_attributes', $analyst, undef, $segments);
+is_deeply([ $status, $body ], [ 200, [ { subscription_state => 'never_subscribed', custom_attributes => { words_learned => 121, level => 'B1' } } ] ], 'adapty_analyst reads a segment');
+($status, $body) = request('GET', '/learners?select=profile_id&custom_attributes->>level=eq.C2', $analyst, undef, $segments);
+is_deeply([ $status, $body ], [ 200, [] ], 'filtered');
+rpc('set_attributes', $server, { customer_user_id => 'jane', attributes => { words_learned => 99 } });
+($status, $body) = request('GET', '/learners', $analyst, undef, $segments);
+is_deeply([ $status, $body ], [ 200, [] ], 'it is what it is now');
+($status) = request('GET', '/learners', $jane, undef, $segments);
+is($status, 403, 'adapty_sdk reads no segments: 403');
+($status) = request('GET', '/learners', undef, undef, $segments);
+is($status, 401, 'nor does nobody: 401');
+($status) = request('POST', '/learners', $server, {}, 'Content-Profile: adapty_segments');
+ok($status == 403 || $status == 405 || $status == 400, 'a segment cannot be written') or diag "status $status";
+
+# ---- what there is, described ----
+($status, $body) = request('GET', '/', $server);
+is("$status $body->{swagger}", '200 2.0', 'the root describes the functions');
+like($body->{paths}{'/rpc/grant_access_level'}{post}{summary} // '', qr/^Gives a /, 'in the words of their comments');
+like($body->{definitions}{profile_access_levels}{description} // '', qr/^One row a user and access level/, 'and the views');
+ok(!exists $body->{paths}{'/rpc/create_api_key'}, 'but not what the role may not call');
+($status, $body) = request('GET', '/', $jane);
+ok(exists $body->{paths}{'/rpc/profile_status'} && !exists $body->{paths}{'/rpc/grant_access_level'}, 'a user\'s own token is shown what it may call');
 
 done_testing();
