@@ -143,9 +143,9 @@ is_deeply($body->{data}{subscriptions}[0]{offer}, { category => 'introductory', 
 delete $subscription{expires_at};
 v2('POST', '/purchase/set/transaction/', body => { %subscription, store_transaction_id => '3' });
 is("$status $body->{errors}[0]{source}", '400 expires_at', 'a missing field is named');
-v2('POST', '/purchase/set/transaction/', key => $sandbox, body => { %purchase, store_transaction_id => '4', environment => undef });
+v2('POST', '/purchase/set/transaction/', key => $sandbox, body => { %purchase, store_transaction_id => '4', store_original_transaction_id => '4', environment => undef });
 is($node->safe_psql('postgres', q{SELECT environment FROM adapty.transactions WHERE store_transaction_id = '4'}), 'Sandbox', 'a key of the sandbox reports to the sandbox');
-v2('POST', '/purchase/set/transaction/', key => $sandbox, body => { %purchase, store_transaction_id => '5' });
+v2('POST', '/purchase/set/transaction/', key => $sandbox, body => { %purchase, store_transaction_id => '5', store_original_transaction_id => '5' });
 error_is($status, $body, 403, 'permission_denied', 'and to nothing else', 'environment');
 
 # ---- refund saver, integration identifiers ----

@@ -89,6 +89,19 @@ error_is($status, $body, 400, 'base_error', 'a status that is none', 'status');
 web('/attribution/', { %attribution, customer_user_id => 'nobody' });
 error_is($status, $body, 404, 'profile_does_not_exist', 'of nobody', undef);
 
+# ---- from a page of another origin ----
+($status, $body, $text, $head) = api('OPTIONS', '/api/v2/web-api/paywall/', headers => ['Origin: https://shop.example', 'Access-Control-Request-Method: POST', 'Access-Control-Request-Headers: authorization,content-type']);
+is($status, 204, 'a browser asks first');
+like($head, qr/^Access-Control-Allow-Origin: \*\r?$/mi, 'any origin may');
+like($head, qr/^Access-Control-Allow-Headers: Authorization, Content-Type\r?$/mi, 'with a key');
+web('/paywall/', \%ask, headers => ['Origin: https://shop.example']);
+like($head, qr/^Access-Control-Allow-Origin: \*\r?$/mi, 'the page may read the answer');
+web('/paywall/', {}, headers => ['Origin: https://shop.example']);
+like($head, qr/^Access-Control-Allow-Origin: \*\r?$/mi, 'and a refusal');
+($status, $body, $text, $head) = api('OPTIONS', '/api/v2/server-side-api/profile/', headers => ['Origin: https://shop.example']);
+is($status, 405, 'the server-side API is for servers');
+unlike($head, qr/Access-Control/i, 'and allows no page anything');
+
 # ---- a public key may nothing else, also in a request that comes after ----
 for (1 .. 3)
 {
