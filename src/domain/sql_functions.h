@@ -10,8 +10,8 @@
 #include "fmgr.h"
 
 #define DECLARE_BY_USER(name) \
-	extern Datum adapty_##name(PG_FUNCTION_ARGS); \
-	extern Datum adapty_##name##_by_profile_id(PG_FUNCTION_ARGS)
+	extern PGDLLEXPORT Datum adapty_##name(PG_FUNCTION_ARGS); \
+	extern PGDLLEXPORT Datum adapty_##name##_by_profile_id(PG_FUNCTION_ARGS)
 
 DECLARE_BY_USER(delete_profile);
 DECLARE_BY_USER(grant_access_level);
@@ -24,10 +24,10 @@ DECLARE_BY_USER(get_refund_saver_settings);
 DECLARE_BY_USER(set_refund_saver_settings);
 DECLARE_BY_USER(get_paywall);
 DECLARE_BY_USER(record_paywall_view);
-extern Datum adapty_identify(PG_FUNCTION_ARGS);
-extern Datum adapty_list_paywalls(PG_FUNCTION_ARGS);
-extern Datum adapty_show_paywall(PG_FUNCTION_ARGS);
-extern Datum adapty_update_paywall(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum adapty_identify(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum adapty_list_paywalls(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum adapty_show_paywall(PG_FUNCTION_ARGS);
+extern PGDLLEXPORT Datum adapty_update_paywall(PG_FUNCTION_ARGS);
 
 /* A function of one user in its two forms, as call_for_user() takes them. */
 #define BY_USER(name) adapty_##name, adapty_##name##_by_profile_id

@@ -14,6 +14,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 
+#include "base/compat.h"
 #include "base/errors.h"
 #include "base/json_members.h"
 #include "base/url.h"
