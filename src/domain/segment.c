@@ -16,9 +16,10 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "storage/lockdefs.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
@@ -151,22 +152,24 @@ arg_segment_name(FunctionCallInfo fcinfo, int n, const char *argument)
 	return name;
 }
 
-/* The OID of a segment's view; InvalidOid if there is none. */
+/*
+ * The OID of a segment's view, locked against changes until the end of the transaction; InvalidOid
+ * if there is none.  Inside a scope: the owner may look into the schema.
+ */
 static Oid
-view_oid(const char *name)
+lock_view(const char *name)
 {
-	Oid			schema = get_namespace_oid("adapty_segments", true);
-
-	if (!OidIsValid(schema) || strlen(name) > MAX_SEGMENT_NAME)
+	if (strlen(name) > MAX_SEGMENT_NAME)
 		return InvalidOid;
-	return get_relname_relid(name, schema);
+	return RangeVarGetRelidExtended(makeRangeVar("adapty_segments", pstrdup(name), -1), AccessShareLock,
+									RVR_MISSING_OK, NULL, NULL);
 }
 
 /* See segment.h. */
 char *
 segment_view(const char *name)
 {
-	if (!OidIsValid(view_oid(name)))
+	if (!OidIsValid(lock_view(name)))
 		segment_not_found(name);
 	return pstrdup(quote_qualified_identifier("adapty_segments", name));
 }
@@ -561,14 +564,15 @@ membership_plan(const char *name, Oid view)
 bool
 segment_contains(const char *name, const pg_uuid_t *profile_id)
 {
-	Oid			view = view_oid(name);
 	Datum		values[1] = {UUIDPGetDatum(profile_id)};
 	ApiScope	scope;
+	Oid			view;
 	bool		found;
 
+	scope_enter(&scope);
+	view = lock_view(name);
 	if (!OidIsValid(view))
 		segment_not_found(name);
-	scope_enter(&scope);
 	if (SPI_execute_plan(membership_plan(name, view), values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up segment \"%s\"", name);
 	found = SPI_processed > 0;

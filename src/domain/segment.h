@@ -19,7 +19,8 @@ extern bool segment_contains(const char *name, const pg_uuid_t *profile_id);
 
 /*
  * For statements over sets: the segment's view, qualified and quoted, in the current context; its
- * column profile_id is the members.  ERROR (PT404) if there is no such segment.
+ * column profile_id is the members.  It stays until the end of the transaction.  ERROR (PT404) if
+ * there is no such segment.  Inside a scope.
  */
 extern char *segment_view(const char *name);
 

@@ -42,6 +42,30 @@ INSERT INTO filters VALUES ('age > 1'), ('attr.a = ''x'' or everyone'), (NULL);
 \! rm segment_filter.bin
 SELECT f, count(*) FROM filters GROUP BY f ORDER BY f::text;
 
+-- what comes in binary is read as anything else: another version, nonsense
+CREATE TEMPORARY TABLE received (f adapty.segment_filter);
+\! printf 'PGCOPY\n\377\r\n\000\000\000\000\000\000\000\000\000\000\001\000\000\000\010\001age = 1\377\377' > segment_filter.bin
+\copy received FROM 'segment_filter.bin' WITH (FORMAT binary)
+\! printf 'PGCOPY\n\377\r\n\000\000\000\000\000\000\000\000\000\000\001\000\000\000\010\002age = 1\377\377' > segment_filter.bin
+\copy received FROM 'segment_filter.bin' WITH (FORMAT binary)
+\! printf 'PGCOPY\n\377\r\n\000\000\000\000\000\000\000\000\000\000\001\000\000\000\010\001age = x\377\377' > segment_filter.bin
+\copy received FROM 'segment_filter.bin' WITH (FORMAT binary)
+\! rm segment_filter.bin
+SELECT * FROM received;
+
+-- errors are soft where the server asks for that
+DO $$
+DECLARE valid boolean; message text;
+BEGIN
+    IF pg_catalog.current_setting('server_version_num')::integer >= 160000 THEN
+        EXECUTE $q$SELECT pg_catalog.pg_input_is_valid('age > 1', 'adapty.segment_filter') AND NOT pg_catalog.pg_input_is_valid('agee > 1', 'adapty.segment_filter')$q$ INTO valid;
+        EXECUTE $q$SELECT message FROM pg_catalog.pg_input_error_info('age > 1 and ', 'adapty.segment_filter')$q$ INTO message;
+        IF NOT valid OR message IS DISTINCT FROM 'invalid segment filter at character 13: the filter ends where a condition should follow' THEN
+            RAISE EXCEPTION '% %', valid, message;
+        END IF;
+    END IF;
+END $$;
+
 -- the JSON form is liberal in what it takes
 SELECT '{"access": "premium"}'::jsonb::adapty.segment_filter;
 SELECT '{"and": [{"or": [{"access": []}]}]}'::jsonb::adapty.segment_filter;

@@ -154,7 +154,9 @@ DELETE FROM adapty.segments WHERE name = 'pupils';
 SELECT count(*) FROM pg_catalog.pg_class WHERE relnamespace = 'adapty_segments'::regnamespace AND relname IN ('pupils', 'students', 'learners');
 
 -- who may
+SELECT adapty.create_segment('all kinds', 'attr.level = ''gold'' and attr.words > 1 and last_seen before 3 days ago and age > 20 and app_version > ''1.0.0'' and language = ''en'' and access() and created_at before now') IS NOT NULL AS made;
 SET ROLE adapty_analyst;
+SELECT count(*) AS "all kinds" FROM adapty_segments."all kinds" WHERE ip_country = 'US' AND total_revenue_usd = 12.5;
 SELECT adapty.create_segment('mine', 'everyone');
 SELECT adapty.drop_segment('never');
 SELECT count(*) > 0 AS read FROM adapty_segments.never;
@@ -182,5 +184,5 @@ ROLLBACK;
 SET default_transaction_read_only = on;
 SELECT adapty.in_segment('seg-us', 'by server') AS us;
 RESET default_transaction_read_only;
-SELECT adapty.drop_segment('by server'), adapty.drop_segment('never');
+SELECT adapty.drop_segment('by server'), adapty.drop_segment('never'), adapty.drop_segment('all kinds');
 SELECT count(adapty.delete_profile('seg-' || u)) FROM unnest(ARRAY['us', 'de', 'bare']) u;
