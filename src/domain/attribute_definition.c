@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -42,6 +43,13 @@ static SavedPlan find_violation = {
 	" WHERE pg_catalog.jsonb_typeof(e.value) <> 'null'"
 	" AND NOT adapty._attribute_fits(e.value, d.value_type, d.allowed_values) ORDER BY e.key LIMIT 1",
 	SPI_OK_SELECT, 1, {JSONBOID}, NULL, InvalidOid
+};
+
+static SavedPlan fit_definition = {
+	"does a value fit an attribute's definition",
+	"SELECT adapty._attribute_fits($2, d.value_type, CASE WHEN $3 THEN d.allowed_values END),"
+	" d.value_type::text, d.allowed_values::text FROM adapty.attribute_definitions d WHERE d.key = $1",
+	SPI_OK_SELECT, 3, {TEXTOID, JSONBOID, BOOLOID}, NULL, InvalidOid
 };
 
 static SavedPlan put_definition = {
@@ -106,6 +114,60 @@ attribute_definitions_check(Jsonb *custom)
 	attribute_refuse(SPI_getvalue(row, desc, 1), &value,
 					 allowed == NULL ? psprintf("Its definition wants a %s.", SPI_getvalue(row, desc, 3)) :
 					 psprintf("Its definition allows %s.", allowed));
+}
+
+/* A value of a filter as jsonb. */
+static Jsonb *
+filter_value(const SegmentValue *value)
+{
+	StringInfoData json;
+	char		number[SEGMENT_NUMBER_SIZE];
+
+	initStringInfo(&json);
+	if (value->kind == SEGMENT_VALUE_NUMBER)
+	{
+		segment_format_number(value->number, number);
+		appendStringInfoString(&json, number);
+	}
+	else
+		escape_json(&json, value->string);
+	return DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data)));
+}
+
+/* WARNING if a definition rules out a value that a custom attribute is compared with. */
+static void
+warn_about_value(const SegmentNode *condition, const SegmentValue *value, bool by_equality)
+{
+	Jsonb	   *json = filter_value(value);
+	Datum		values[3] = {CStringGetTextDatum(condition->key), JsonbPGetDatum(json), BoolGetDatum(by_equality)};
+	TupleDesc	desc;
+	HeapTuple	row;
+	bool		isnull;
+	char	   *allowed;
+
+	if (plan_execute(&fit_definition, values, NULL, false) == 0)
+		return;
+	desc = SPI_tuptable->tupdesc;
+	row = SPI_tuptable->vals[0];
+	if (DatumGetBool(SPI_getbinval(row, desc, 1, &isnull)))
+		return;
+	allowed = SPI_getvalue(row, desc, 3);
+	ereport(WARNING,
+			(errmsg("attribute \"%s\" is compared with %s, which its definition does not allow", condition->key,
+					JsonbToCString(NULL, &json->root, (int) VARSIZE(json))),
+			 errdetail("It allows %s, so the comparison matches nobody.",
+					   allowed != NULL ? allowed : psprintf("a %s", SPI_getvalue(row, desc, 2)))));
+}
+
+/* See attribute_definition.h. */
+void
+attribute_definitions_warn(const SegmentNode *filter)
+{
+	if (filter->kind == SEGMENT_CONDITION && filter->attribute == SEGMENT_CUSTOM)
+		for (int i = 0; i < filter->n_values; i++)
+			warn_about_value(filter, &filter->values[i], filter->op == SEGMENT_EQ || filter->op == SEGMENT_IN);
+	for (int i = 0; i < filter->n_children; i++)
+		attribute_definitions_warn(filter->children[i]);
 }
 
 /* ERROR unless the key can be that of a custom attribute. */
@@ -195,7 +257,9 @@ adapty_define_attribute(PG_FUNCTION_ARGS)
 	examples = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	if (violations > 0)
 		ereport(WARNING,
-				(errmsg("attribute \"%s\" of " INT64_FORMAT " users has a value that its definition does not allow", key, violations),
+				(errmsg_plural("attribute \"%s\" of " INT64_FORMAT " user has a value that its definition does not allow",
+							   "attribute \"%s\" of " INT64_FORMAT " users has a value that its definition does not allow",
+							   (unsigned long) violations, key, violations),
 				 errdetail("For example %s. What they have stays until it is set again.", examples),
 				 errhint("Find them by SELECT * FROM adapty.attribute_violations(%s).", quote_literal_cstr(key))));
 	scope_leave(&scope);

@@ -28,6 +28,7 @@
 #include "base/errors.h"
 #include "base/ext_state.h"
 #include "base/plans.h"
+#include "domain/attribute_definition.h"
 #include "domain/identity.h"
 #include "domain/segment.h"
 #include "domain/segment_sql.h"
@@ -279,6 +280,7 @@ adapty_create_segment(PG_FUNCTION_ARGS)
 				 errmsg("filter must not be null"),
 				 errhint("The filter of all users is \"everyone\".")));
 	scope_enter(&scope);
+	attribute_definitions_warn(segment_filter_tree(PG_GETARG_SEGMENT_FILTER(1)));
 	if (!segment_insert(name, filter, description, segment_id))
 		report_exists(name);
 	scope_leave(&scope);
@@ -306,6 +308,8 @@ adapty_alter_segment(PG_FUNCTION_ARGS)
 		values[2] = CStringGetTextDatum(description);
 	scope_enter(&scope);
 	segment_lock(name, "altered", &segment);
+	if (filter != NULL)
+		attribute_definitions_warn(segment_filter_tree(PG_GETARG_SEGMENT_FILTER(1)));
 	values[0] = UUIDPGetDatum(&segment.segment_id);
 	plan_execute(&update_segment, values, nulls, false);
 	scope_leave(&scope);

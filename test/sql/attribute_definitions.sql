@@ -29,6 +29,11 @@ SELECT adapty.set_attribute('def-1', 'def_level', 'anything');
 SELECT adapty.undefine_attribute('def_words'), adapty.undefine_attribute('def_words');
 SELECT adapty.set_attribute('def-1', 'def_words', 'many');
 SELECT * FROM adapty.attribute_violations('def_words');
+-- a segment that compares with what nobody can have
+SELECT adapty.define_attribute('def_level', 'string', allowed_values => '["gold", "anything"]');
+SELECT adapty.create_segment('def segment', 'attr.def_level > 3 and attr.def_level in (''gold'', ''lead'') or not (attr.def_free = 7) or attr.def_level != ''lead''') IS NOT NULL AS made;
+SELECT adapty.alter_segment('def segment', 'attr.def_level = ''silver''');
+SELECT adapty.drop_segment('def segment');
 -- refusals
 SELECT adapty.define_attribute('first_name', 'string');
 SELECT adapty.define_attribute('platform', 'string');
