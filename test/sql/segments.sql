@@ -10,6 +10,13 @@ BEGIN
     RETURN coalesce(result, '-');
 END $$;
 
+CREATE FUNCTION pg_temp.plan(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE line text; plan text := '';
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP plan := plan || line || chr(10); END LOOP;
+    RETURN plan;
+END $$;
+
 -- us: two devices, attributions, words; de: one device; bare: nothing at all
 SELECT count(adapty.create_profile('seg-' || n, a::jsonb)) FROM (VALUES
     ('us', '{"ip_country": "US", "store_country": "CA", "gender": "f", "custom_attributes": {"words": 120, "level": "gold"},
@@ -80,6 +87,17 @@ RESET adapty.test_clock_offset;
 SELECT adapty.set_test_clock('seg-us', '10 days');
 SELECT pg_temp.members('access(''premium'')') AS own_clock;
 SELECT adapty.set_test_clock('seg-us', NULL);
+
+-- the planner sees through: indexes serve, and what hangs on a profile is joined
+SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SELECT adapty.create_segment('plan 1', 'created_at within last 7 days') IS NOT NULL AS made, adapty.create_segment('plan 2', 'platform = iOS and not access(''premium'')') IS NOT NULL AS made;
+SELECT name, string_agg(m[1], ', ' ORDER BY m[1]) AS by
+    FROM unnest(ARRAY['Subscription cancelled', 'plan 1', 'plan 2']) AS n (name), unnest(string_to_array(pg_temp.plan(format('SELECT count(*) FROM adapty_segments.%I', name)), chr(10))) AS l (line),
+        regexp_matches(line, '(Anti Join|profiles_(?:created_at|subscription_state)_idx|SubPlan)') AS m GROUP BY name ORDER BY name;
+SELECT adapty.drop_segment('plan 1'), adapty.drop_segment('plan 2');
+RESET enable_seqscan;
+RESET enable_bitmapscan;
 
 -- making, changing, asking
 SELECT adapty.create_segment('Learners "1"', 'attr.words >= 100', 'They learn.') IS NOT NULL AS made;
