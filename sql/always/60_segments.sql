@@ -112,21 +112,21 @@ COMMENT ON FUNCTION adapty.duplicate_segment(text, text) IS
 REVOKE ALL ON FUNCTION adapty.duplicate_segment(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.duplicate_segment(text, text) TO adapty_server;
 
-CREATE OR REPLACE FUNCTION adapty.in_segment(customer_user_id text, name text) RETURNS boolean
+CREATE OR REPLACE FUNCTION adapty.in_segment(customer_user_id text, name text, platform adapty.platform DEFAULT NULL) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'adapty_in_segment';
-COMMENT ON FUNCTION adapty.in_segment(text, text) IS
-    'Is a user in a segment now? false for an unknown user, an error (PT404) for an unknown segment. For sets join the view adapty_segments."name".';
-REVOKE ALL ON FUNCTION adapty.in_segment(text, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION adapty.in_segment(text, text) TO adapty_server;
+COMMENT ON FUNCTION adapty.in_segment(text, text, adapty.platform) IS
+    'Is a user in a segment now? With a platform only devices of that platform count. false for an unknown user, an error (PT404) for an unknown segment. For sets join the view adapty_segments."name".';
+REVOKE ALL ON FUNCTION adapty.in_segment(text, text, adapty.platform) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.in_segment(text, text, adapty.platform) TO adapty_server;
 
-CREATE OR REPLACE FUNCTION adapty.in_segment(profile_id uuid, name text) RETURNS boolean
+CREATE OR REPLACE FUNCTION adapty.in_segment(profile_id uuid, name text, platform adapty.platform DEFAULT NULL) RETURNS boolean
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'adapty_in_segment_by_profile_id';
-COMMENT ON FUNCTION adapty.in_segment(uuid, text) IS
-    'Is a user in a segment now? false for an unknown user, an error (PT404) for an unknown segment. For sets join the view adapty_segments."name".';
-REVOKE ALL ON FUNCTION adapty.in_segment(uuid, text) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION adapty.in_segment(uuid, text) TO adapty_server, adapty_analyst;
+COMMENT ON FUNCTION adapty.in_segment(uuid, text, adapty.platform) IS
+    'Is a user in a segment now? With a platform only devices of that platform count. false for an unknown user, an error (PT404) for an unknown segment. For sets join the view adapty_segments."name".';
+REVOKE ALL ON FUNCTION adapty.in_segment(uuid, text, adapty.platform) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.in_segment(uuid, text, adapty.platform) TO adapty_server, adapty_analyst;
 
 CREATE OR REPLACE FUNCTION adapty.segment_count(name text) RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED
@@ -144,13 +144,13 @@ COMMENT ON FUNCTION adapty.segment_sample(text, integer) IS
 REVOKE ALL ON FUNCTION adapty.segment_sample(text, integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION adapty.segment_sample(text, integer) TO adapty_server, adapty_analyst;
 
-CREATE OR REPLACE FUNCTION adapty.segment_sql(filter adapty.segment_filter) RETURNS text
-    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+CREATE OR REPLACE FUNCTION adapty.segment_sql(filter adapty.segment_filter, platform adapty.platform DEFAULT NULL) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'adapty_segment_sql';
-COMMENT ON FUNCTION adapty.segment_sql(adapty.segment_filter) IS
+COMMENT ON FUNCTION adapty.segment_sql(adapty.segment_filter, adapty.platform) IS
     'The SELECT that a segment with this filter is: for EXPLAIN, or to try a filter out.';
-REVOKE ALL ON FUNCTION adapty.segment_sql(adapty.segment_filter) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION adapty.segment_sql(adapty.segment_filter) TO adapty_server, adapty_analyst;
+REVOKE ALL ON FUNCTION adapty.segment_sql(adapty.segment_filter, adapty.platform) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION adapty.segment_sql(adapty.segment_filter, adapty.platform) TO adapty_server, adapty_analyst;
 
 -- ---- Definitions of custom attributes ----
 CREATE OR REPLACE FUNCTION adapty.define_attribute(

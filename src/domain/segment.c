@@ -66,6 +66,12 @@ static SavedPlan find_segment = {
 	SPI_OK_SELECT, 1, {TEXTOID}, NULL, InvalidOid
 };
 
+static SavedPlan read_filter = {
+	"filter of a segment",
+	"SELECT filter::text FROM adapty.segments WHERE name = $1",
+	SPI_OK_SELECT, 1, {TEXTOID}, NULL, InvalidOid
+};
+
 static SavedPlan name_segment = {
 	"name of a segment",
 	"SELECT name FROM adapty.segments WHERE segment_id = $1",
@@ -499,74 +505,128 @@ adapty_segment_sample(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* segment_sql(filter): the SELECT that a segment with this filter is. */
+/* The label of the argument that is a platform; NULL if it is null. */
+static char *
+arg_platform(FunctionCallInfo fcinfo, int n)
+{
+	return PG_ARGISNULL(n) ? NULL : DatumGetCString(DirectFunctionCall1(enum_out, PG_GETARG_DATUM(n)));
+}
+
+/* segment_sql(filter, platform): the SELECT that a segment with this filter is. */
 Datum
 adapty_segment_sql(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(segment_select(segment_filter_tree(PG_GETARG_SEGMENT_FILTER(0)))));
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(segment_select(segment_filter_tree(PG_GETARG_SEGMENT_FILTER(0)), arg_platform(fcinfo, 1))));
 }
 
 /* ---- membership ---- */
 
 /*
- * The plan of "is this profile in the view" of each segment that this session has asked about.  It
- * is a generic plan: the look-up by profile_id is the best there is for any profile, so that asking
- * for each row of a set plans nothing.
+ * The plan of "is this profile in the segment" for each segment, and platform, that this session has
+ * asked about.  It is a generic plan: the look-up by profile_id is the best there is for any
+ * profile, so that asking for each row of a set plans nothing.
  */
 typedef struct MembershipPlan
 {
-	char		name[NAMEDATALEN];	/* key */
+	char		key[NAMEDATALEN + 16];	/* "platform/name"; no platform asks the view */
 	SPIPlanPtr	plan;			/* NULL if there is none yet */
 	Oid			view;			/* what it was made for */
 	Oid			extension;
+	char	   *filter;			/* of a plan that does not ask the view; NULL else */
 } MembershipPlan;
 
 static HTAB *membership_plans = NULL;
 
-/* The plan for a view; inside a scope. */
-static SPIPlanPtr
-membership_plan(const char *name, Oid view)
+/* The entry of a segment and platform. */
+static MembershipPlan *
+membership_entry(const char *name, const char *platform)
 {
 	MembershipPlan *entry;
-	char		key[NAMEDATALEN] = {0};
-	Oid			types[1] = {UUIDOID};
-	SPIPlanPtr	plan;
+	char		key[NAMEDATALEN + 16] = {0};
 	bool		found;
 
 	if (membership_plans == NULL)
 	{
 		HASHCTL		control = {0};
 
-		control.keysize = NAMEDATALEN;
+		control.keysize = sizeof(key);
 		control.entrysize = sizeof(MembershipPlan);
 		control.hcxt = TopMemoryContext;
 		membership_plans = hash_create("adapty segments", 32, &control, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
-	strlcpy(key, name, NAMEDATALEN);
+	snprintf(key, sizeof(key), "%s/%s", platform == NULL ? "" : platform, name);
 	entry = hash_search(membership_plans, key, HASH_ENTER, &found);
 	if (!found)
-		entry->plan = NULL;
-	if (entry->plan != NULL && entry->view == view && entry->extension == ext_state()->extension)
-		return entry->plan;
-	if (entry->plan != NULL)
 	{
-		plan = entry->plan;
 		entry->plan = NULL;
-		SPI_freeplan(plan);
+		entry->filter = NULL;
 	}
-	plan = SPI_prepare_cursor(psprintf("SELECT 1 FROM %s WHERE profile_id = $1", quote_qualified_identifier("adapty_segments", name)),
-							  1, types, CURSOR_OPT_GENERIC_PLAN);
+	return entry;
+}
+
+/* Lets go of an entry's plan. */
+static void
+membership_forget(MembershipPlan *entry)
+{
+	SPIPlanPtr	plan = entry->plan;
+	char	   *filter = entry->filter;
+
+	entry->plan = NULL;
+	entry->filter = NULL;
+	if (plan != NULL)
+		SPI_freeplan(plan);
+	if (filter != NULL)
+		pfree(filter);
+}
+
+/* The filter of a segment as text; inside a scope. */
+static char *
+stored_filter(const char *name)
+{
+	Datum		values[1] = {CStringGetTextDatum(name)};
+
+	if (plan_execute(&read_filter, values, NULL, true) == 0)
+		segment_not_found(name);
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+/* The plan for a segment whose view is locked; inside a scope. */
+static SPIPlanPtr
+membership_plan(const char *name, const char *platform, Oid view)
+{
+	MembershipPlan *entry = membership_entry(name, platform);
+	char	   *filter = platform == NULL ? NULL : stored_filter(name);
+	const char *members;
+	Oid			types[1] = {UUIDOID};
+	SPIPlanPtr	plan;
+
+	if (entry->plan != NULL && entry->view == view && entry->extension == ext_state()->extension &&
+		(filter == NULL || strcmp(filter, entry->filter) == 0))
+		return entry->plan;
+	membership_forget(entry);
+	if (filter == NULL)
+		members = quote_qualified_identifier("adapty_segments", name);
+	else
+	{
+		SegmentFilter *value = (SegmentFilter *) cstring_to_text(filter);
+
+		members = psprintf("(%s) s", segment_select(segment_filter_tree(value), platform));
+	}
+	plan = SPI_prepare_cursor(psprintf("SELECT 1 FROM %s WHERE profile_id = $1", members), 1, types, CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare the look-up in segment \"%s\"", name);
+	entry->filter = filter == NULL ? NULL : MemoryContextStrdup(TopMemoryContext, filter);
 	entry->plan = plan;
 	entry->view = view;
 	entry->extension = ext_state()->extension;
 	return plan;
 }
 
-/* See segment.h. */
-bool
-segment_contains(const char *name, const pg_uuid_t *profile_id)
+/* Is the profile in the segment, by the devices of one platform; NULL for all? */
+static bool
+contains_on_platform(const char *name, const char *platform, const pg_uuid_t *profile_id)
 {
 	Datum		values[1] = {UUIDPGetDatum(profile_id)};
 	ApiScope	scope;
@@ -577,21 +637,29 @@ segment_contains(const char *name, const pg_uuid_t *profile_id)
 	view = lock_view(name);
 	if (!OidIsValid(view))
 		segment_not_found(name);
-	if (SPI_execute_plan(membership_plan(name, view), values, NULL, true, 1) != SPI_OK_SELECT)
+	if (SPI_execute_plan(membership_plan(name, platform, view), values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up segment \"%s\"", name);
 	found = SPI_processed > 0;
 	scope_leave(&scope);
 	return found;
 }
 
-/* in_segment(user, name): false for a user who is not there. */
+/* See segment.h. */
+bool
+segment_contains(const char *name, const pg_uuid_t *profile_id)
+{
+	return contains_on_platform(name, NULL, profile_id);
+}
+
+/* in_segment(user, name, platform): false for a user who is not there. */
 static Datum
 in_segment(FunctionCallInfo fcinfo, UserRef user)
 {
 	char	   *name = arg_segment_name(fcinfo, 1, "name");
 	pg_uuid_t	profile_id;
 
-	PG_RETURN_BOOL(user_lookup(&user, NULL, &profile_id) && segment_contains(name, &profile_id));
+	PG_RETURN_BOOL(user_lookup(&user, NULL, &profile_id) &&
+				   contains_on_platform(name, arg_platform(fcinfo, 2), &profile_id));
 }
 
 FUNCTION_BY_USER(in_segment);

@@ -646,10 +646,10 @@ write_group(StringInfo sql, SegmentNode *const *nodes, int n, bool negated, int 
 
 /* There is a row of one table of which the nodes that use it are true, or there is none and they are. */
 static Folded
-write_exists(StringInfo sql, SegmentNode *const *nodes, int n, bool negated, int uses)
+write_exists(StringInfo sql, SegmentNode *const *nodes, int n, bool negated, int uses, const char *devices)
 {
 	const char *from = uses == USES_DEVICE ?
-		"EXISTS (SELECT 1 FROM adapty.installations d WHERE d.profile_id = p.profile_id" :
+		psprintf("EXISTS (SELECT 1 FROM adapty.installations d WHERE d.profile_id = p.profile_id%s", devices) :
 		"EXISTS (SELECT 1 FROM adapty.attributions a WHERE a.profile_id = p.profile_id";
 	Rows		there = {ROW_THERE, ROW_THERE};
 	Rows		absent = {ROW_ABSENT, ROW_ABSENT};
@@ -675,7 +675,7 @@ write_exists(StringInfo sql, SegmentNode *const *nodes, int n, bool negated, int
 
 /* The same for both tables at once, when a condition concerns both. */
 static Folded
-write_exists_both(StringInfo sql, SegmentNode *const *nodes, int n, bool negated)
+write_exists_both(StringInfo sql, SegmentNode *const *nodes, int n, bool negated, const char *devices)
 {
 	Rows		rows = {ROW_MAYBE, ROW_MAYBE};
 	StringInfoData of_rows;
@@ -686,14 +686,14 @@ write_exists_both(StringInfo sql, SegmentNode *const *nodes, int n, bool negated
 	if (folded != FOLDED_SQL)
 		return folded;
 	appendStringInfo(sql, "EXISTS (SELECT 1 FROM (SELECT 1) one (one)"
-					 " LEFT JOIN adapty.installations d ON d.profile_id = p.profile_id"
-					 " LEFT JOIN adapty.attributions a ON a.profile_id = p.profile_id WHERE %s)", of_rows.data);
+					 " LEFT JOIN adapty.installations d ON d.profile_id = p.profile_id%s"
+					 " LEFT JOIN adapty.attributions a ON a.profile_id = p.profile_id WHERE %s)", devices, of_rows.data);
 	return FOLDED_SQL;
 }
 
 /* Nodes joined by AND, each negated or not, about a profile alone. */
 static Folded
-write_conjunction(StringInfo sql, SegmentNode *const *nodes, int n, bool negated)
+write_conjunction(StringInfo sql, SegmentNode *const *nodes, int n, bool negated, const char *devices)
 {
 	Rows		none = {ROW_ABSENT, ROW_ABSENT};
 	int			all = 0;
@@ -718,7 +718,7 @@ write_conjunction(StringInfo sql, SegmentNode *const *nodes, int n, bool negated
 	if (mixed)
 	{
 		initStringInfo(&part);
-		folded = write_exists_both(&part, nodes, n, negated);
+		folded = write_exists_both(&part, nodes, n, negated, devices);
 		join_add(&join, folded, part.data);
 	}
 	for (int uses = USES_DEVICE; uses <= USES_ATTRIBUTION && !mixed; uses++)
@@ -726,27 +726,30 @@ write_conjunction(StringInfo sql, SegmentNode *const *nodes, int n, bool negated
 		if ((all & uses) == 0)
 			continue;
 		initStringInfo(&part);
-		folded = write_exists(&part, nodes, n, negated, uses);
+		folded = write_exists(&part, nodes, n, negated, uses, devices);
 		join_add(&join, folded, part.data);
 	}
 	return join_end(&join);
 }
 
-/* A node about a profile alone: with one of its devices and attributions. */
+/*
+ * A node about a profile alone: with one of its devices and attributions.  devices is SQL that says
+ * which devices count, empty for all.
+ */
 static Folded
-write_closed(StringInfo sql, const SegmentNode *node, bool negated)
+write_closed(StringInfo sql, const SegmentNode *node, bool negated, const char *devices)
 {
 	Join		join;
 
 	check_stack_depth();
 	node = strip_not(node, &negated);
 	if (is_conjunction(node, negated))
-		return write_conjunction(sql, node->children, node->n_children, negated);
+		return write_conjunction(sql, node->children, node->n_children, negated, devices);
 	if (!is_disjunction(node, negated))
 	{
 		SegmentNode *only = unconstify(SegmentNode *, node);
 
-		return write_conjunction(sql, &only, 1, negated);
+		return write_conjunction(sql, &only, 1, negated, devices);
 	}
 	join_begin(&join, sql, false);
 	for (int i = 0; i < node->n_children; i++)
@@ -755,7 +758,7 @@ write_closed(StringInfo sql, const SegmentNode *node, bool negated)
 		Folded		folded;
 
 		initStringInfo(&part);
-		folded = write_closed(&part, node->children[i], negated);
+		folded = write_closed(&part, node->children[i], negated, devices);
 		join_add(&join, folded, part.data);
 	}
 	return join_end(&join);
@@ -763,13 +766,14 @@ write_closed(StringInfo sql, const SegmentNode *node, bool negated)
 
 /* See segment_sql.h. */
 char *
-segment_select(const SegmentNode *filter)
+segment_select(const SegmentNode *filter, const char *platform)
 {
+	const char *devices = platform == NULL ? "" : psprintf(" AND d.platform = %s", quote_literal_cstr(platform));
 	StringInfoData where;
 	Folded		folded;
 
 	initStringInfo(&where);
-	folded = write_closed(&where, filter, false);
+	folded = write_closed(&where, filter, false, devices);
 	return psprintf("SELECT " VIEW_COLUMNS " FROM adapty.profiles p WHERE %s",
 					folded == FOLDED_SQL ? where.data : folded == FOLDED_TRUE ? "true" : "false");
 }

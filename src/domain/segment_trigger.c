@@ -63,7 +63,7 @@ put_view(const char *name, const SegmentFilter *filter)
 	Oid			schema = get_namespace_oid("adapty_segments", false);
 	bool		is_new = !OidIsValid(get_relname_relid(name, schema));
 
-	run(psprintf("CREATE OR REPLACE VIEW %s AS %s", view, segment_select(segment_filter_tree(filter))));
+	run(psprintf("CREATE OR REPLACE VIEW %s AS %s", view, segment_select(segment_filter_tree(filter), NULL)));
 	run(psprintf("COMMENT ON VIEW %s IS %s", view, quote_literal_cstr(psprintf("Members of the segment: %s", text_to_cstring((const text *) filter)))));
 	if (is_new)
 		run(psprintf("GRANT SELECT ON %s TO adapty_server, adapty_analyst", view));

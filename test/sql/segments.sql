@@ -99,6 +99,17 @@ SELECT adapty.drop_segment('plan 1'), adapty.drop_segment('plan 2');
 RESET enable_seqscan;
 RESET enable_bitmapscan;
 
+-- on one platform: only its devices count
+SELECT adapty.create_segment('on platform', 'app_version >= ''1.10.0''') IS NOT NULL AS made;
+SELECT pl AS platform, adapty.in_segment('seg-us', 'on platform', pl) AS us, adapty.in_segment('seg-de', 'on platform', pl) AS de
+    FROM unnest(ARRAY['iOS', 'Android', 'web', NULL]::adapty.platform[]) WITH ORDINALITY AS x (pl, n) ORDER BY n;
+SELECT adapty.alter_segment('on platform', 'app_version >= ''2.0.0'' or platform is not set');
+SELECT pl AS platform, adapty.in_segment('seg-us', 'on platform', pl) AS us, adapty.in_segment('seg-de', 'on platform', pl) AS de
+    FROM unnest(ARRAY['iOS', 'Android', 'web', NULL]::adapty.platform[]) WITH ORDINALITY AS x (pl, n) ORDER BY n;
+SELECT adapty.in_segment('seg-us', 'no such', 'iOS');
+SELECT adapty.in_segment('seg-us', 'on platform', 'Windows');
+SELECT adapty.drop_segment('on platform');
+
 -- making, changing, asking
 SELECT adapty.create_segment('Learners "1"', 'attr.words >= 100', 'They learn.') IS NOT NULL AS made;
 SELECT name, filter, description, is_predefined FROM adapty.segments ORDER BY is_predefined DESC, segment_id;

@@ -352,10 +352,12 @@ sub holds
 }
 
 # in the segment: with one of the devices and one of the attributions, or with none where there is none
+# (with a platform only its devices count)
 sub is_member
 {
-	my ($node, $p) = @_;
-	for my $d (@{ $p->{devices} } ? @{ $p->{devices} } : undef)
+	my ($node, $p, $platform) = @_;
+	my @devices = grep { !defined $platform || (defined $_->{platform} && $_->{platform} eq $platform) } @{ $p->{devices} };
+	for my $d (@devices ? @devices : undef)
 	{
 		for my $attribution (@{ $p->{attributions} } ? @{ $p->{attributions} } : undef) { return 1 if holds($node, $p, $d, $attribution); }
 	}
@@ -365,10 +367,11 @@ sub is_member
 # ---- both, compared ----
 my $node = adapty_node('segments', conf => "adapty.scheduler = off\njit = off\n");
 $node->safe_psql('postgres', 'CREATE EXTENSION adapty');
+my @on = map { chance(0.3) ? pick(@platforms) : undef } 1 .. $filters;
 my @trees = map { random_filter(pick(0, 1, 2, 3)) } 1 .. $filters;
-my $sql = "BEGIN;\nCREATE TABLE people (n integer, profile_id uuid PRIMARY KEY);\nCREATE TABLE filters (n integer PRIMARY KEY, filter text, same boolean, members integer[]);\n"
-  . load_sql() . "ANALYZE;\nCOPY filters (n, filter) FROM stdin;\n"
-  . join('', map { "$_\t$trees[$_]{text}\n" } 0 .. $#trees) . "\\.\n" . <<'SQL';
+my $sql = "BEGIN;\nCREATE TABLE people (n integer, profile_id uuid PRIMARY KEY);\nCREATE TABLE filters (n integer PRIMARY KEY, platform adapty.platform, filter text, same boolean, members integer[]);\n"
+  . load_sql() . "ANALYZE;\nCOPY filters (n, platform, filter) FROM stdin;\n"
+  . join('', map { "$_\t" . ($on[$_] // '\N') . "\t$trees[$_]{text}\n" } 0 .. $#trees) . "\\.\n" . <<'SQL';
 DO $$
 DECLARE
     f record;
@@ -378,7 +381,7 @@ BEGIN
     SET LOCAL search_path = pg_catalog;
     FOR f IN SELECT * FROM public.filters LOOP
         parsed := f.filter::adapty.segment_filter;
-        EXECUTE 'SELECT array_agg(p.n ORDER BY p.n) FROM public.people p JOIN (' || adapty.segment_sql(parsed) || ') s USING (profile_id)' INTO found;
+        EXECUTE 'SELECT array_agg(p.n ORDER BY p.n) FROM public.people p JOIN (' || adapty.segment_sql(parsed, f.platform) || ') s USING (profile_id)' INTO found;
         UPDATE public.filters SET members = coalesce(found, '{}'), same =
             parsed::text::adapty.segment_filter OPERATOR(adapty.=) parsed AND parsed::jsonb::adapty.segment_filter OPERATOR(adapty.=) parsed
             AND adapty.segment_sql(parsed::jsonb::adapty.segment_filter) = adapty.segment_sql(f.filter::adapty.segment_filter)
@@ -401,11 +404,11 @@ my ($wrong, $not_same, $members) = (0, 0, 0);
 for my $line (grep { /^\d+\|/ } split /\n/, $stdout)
 {
 	my ($n, $same, $found) = split /\|/, $line, 3;
-	my $expected = join(',', grep { is_member($trees[$n], $persons[ $_ - 1 ]) } 1 .. $people);
+	my $expected = join(',', grep { is_member($trees[$n], $persons[ $_ - 1 ], $on[$n]) } 1 .. $people);
 	$not_same++ if $same ne 't';
 	$members += () = $found =~ /\d+/g;
 	next if $expected eq $found;
-	diag("seed $seed, filter $n: $trees[$n]{text}\nexpected $expected\nfound    $found") if $wrong++ < 5;
+	diag("seed $seed, filter $n" . (defined $on[$n] ? " on $on[$n]" : '') . ": $trees[$n]{text}\nexpected $expected\nfound    $found") if $wrong++ < 5;
 }
 is($wrong, 0, "$filters filters find the members that they mean (seed $seed)");
 is($not_same, 0, 'each reads back as itself, as text and as JSON');
