@@ -81,7 +81,8 @@ static SavedPlan forget_errors_plan = {
 static SavedPlan errors_plan = {
 	.name = "errors of an import",
 	.sql = "INSERT INTO adapty.import_errors (import_id, row_id, line, column_name, reason, detail) "
-	"SELECT $1, b.row_id, b.line, b.column_name, b.reason, b.detail FROM import_rejected b",
+	"SELECT $1, b.row_id, b.line, b.column_name, b.reason, b.detail FROM import_rejected b "
+	"ON CONFLICT DO NOTHING",
 	.expected = SPI_OK_INSERT,
 	.nargs = 1,
 	.argtypes = {INT4OID},
@@ -127,17 +128,31 @@ arg_import_id(FunctionCallInfo fcinfo)
 	return PG_GETARG_INT32(0);
 }
 
-/* Locks an import; ERROR (PT404) if there is none of that id.  Inside a scope. */
+/* ERROR (PT404): no such import. */
 static void
+import_not_found(int32 import_id)
+{
+	ereport(ERROR,
+			(condition_errcode(COND_IMPORT_DOES_NOT_EXIST),
+			 errmsg("import %d does not exist", import_id),
+			 errhint("The imports are in adapty.imports; adapty.begin_import() begins one.")));
+}
+
+/* Locks an import; false if there is none of that id.  Inside a scope. */
+static bool
 lock_import(int32 import_id)
 {
 	Datum		value = Int32GetDatum(import_id);
 
-	if (plan_execute(&lock_plan, &value, NULL, false) == 0)
-		ereport(ERROR,
-				(condition_errcode(COND_IMPORT_DOES_NOT_EXIST),
-				 errmsg("import %d does not exist", import_id),
-				 errhint("The imports are in adapty.imports; adapty.begin_import() begins one.")));
+	return plan_execute(&lock_plan, &value, NULL, false) > 0;
+}
+
+/* The session's import from now on, as far as the transaction commits; 0 for none. */
+static void
+set_current_import(int32 import_id)
+{
+	(void) set_config_option("adapty.import_id", psprintf("%d", import_id), PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SET, true, 0, false);
 }
 
 /* adapty.begin_import(name): see the function's COMMENT. */
@@ -158,8 +173,7 @@ adapty_begin_import(PG_FUNCTION_ARGS)
 	(void) plan_execute(&begin_plan, values, name == NULL ? "n " : NULL, false);
 	import_id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	scope_leave(&scope);
-	(void) set_config_option("adapty.import_id", psprintf("%d", import_id), PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SET, true, 0, false);
+	set_current_import(import_id);
 	PG_RETURN_INT32(import_id);
 }
 
@@ -176,21 +190,30 @@ adapty_current_import_id(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(adapty_import_id);
 }
 
-/* adapty.drop_import(import_id): see the function's COMMENT. */
+/*
+ * adapty.drop_import(import_id): see the function's COMMENT.  Also takes rows that were copied for an
+ * import that is gone.
+ */
 Datum
 adapty_drop_import(PG_FUNCTION_ARGS)
 {
 	int32		import_id = arg_import_id(fcinfo);
 	Datum		value = Int32GetDatum(import_id);
 	ApiScope	scope;
+	bool		exists;
 	uint64		n;
 
 	refuse_unless_writable(fcinfo);
 	scope_enter(&scope);
-	lock_import(import_id);
+	exists = lock_import(import_id);
 	n = plan_execute(&drop_rows_plan, &value, NULL, false);
+	if (!exists && n == 0)
+		import_not_found(import_id);
 	(void) plan_execute(&drop_plan, &value, NULL, false);
 	scope_leave(&scope);
+	/* rows that this session copies after this must not go to an import that is gone */
+	if (adapty_import_id == import_id)
+		set_current_import(0);
 	PG_RETURN_INT64((int64) n);
 }
 
@@ -329,7 +352,8 @@ run_load(ImportLoad *load)
 	/* The sorts and hashes of a load are maintenance. */
 	(void) set_config_option("work_mem", memory, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("jit", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	lock_import(load->import_id);
+	if (!lock_import(load->import_id))
+		import_not_found(load->import_id);
 	CommandCounterIncrement();
 	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot());
 	import_read(load, snapshot);

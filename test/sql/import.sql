@@ -196,6 +196,12 @@ SELECT * FROM pg_temp.errors();
 SELECT name, loaded, known, without_purchase, unmapped, rejected, profiles_created FROM adapty.imports WHERE import_id = current_setting('adapty.import_id')::integer;
 SELECT adapty.drop_import(current_setting('adapty.import_id')::integer);
 SELECT count(*) FROM pg_temp.errors();
+-- the session has none now; rows of one that is gone can be dropped
+INSERT INTO adapty.import_transactions (user_id) VALUES ('import-nobody');
+INSERT INTO adapty.import_transactions (import_id, user_id) VALUES (2000000000, 'import-nobody');
+INSERT INTO adapty.import_transactions SELECT * FROM adapty.import_transactions;
+SELECT adapty.load_import(2000000000);
+SELECT adapty.drop_import(2000000000);
 SELECT adapty.drop_import(-1);
 SELECT adapty.load_import(-1);
 SELECT adapty.load_import(NULL);
