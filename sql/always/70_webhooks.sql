@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION adapty.define_webhook(
         send_user_attributes boolean DEFAULT false,
         send_attribution boolean DEFAULT false,
         send_trial_price boolean DEFAULT false,
+        send_purchase_token boolean DEFAULT false,
         exclude_historical boolean DEFAULT false,
         max_in_flight integer DEFAULT 20,
         success_from integer DEFAULT 200,
@@ -16,9 +17,9 @@ CREATE OR REPLACE FUNCTION adapty.define_webhook(
     RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'adapty_define_webhook';
-COMMENT ON FUNCTION adapty.define_webhook(text, text, adapty.environment, text, text, adapty.event_type[], jsonb, boolean, boolean, boolean, boolean, integer, integer, integer) IS
+COMMENT ON FUNCTION adapty.define_webhook(text, text, adapty.environment, text, text, adapty.event_type[], jsonb, boolean, boolean, boolean, boolean, boolean, integer, integer, integer) IS
     'Makes a webhook, disabled as yet, or changes one. authorization_value and signing_secret: null keeps what is there, '''' takes it away; a new webhook without a signing_secret gets one, which is returned. Only the owner may.';
-REVOKE ALL ON FUNCTION adapty.define_webhook(text, text, adapty.environment, text, text, adapty.event_type[], jsonb, boolean, boolean, boolean, boolean, integer, integer, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION adapty.define_webhook(text, text, adapty.environment, text, text, adapty.event_type[], jsonb, boolean, boolean, boolean, boolean, boolean, integer, integer, integer) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION adapty.rotate_webhook_secret(webhook_id text, signing_secret text DEFAULT NULL, overlap interval DEFAULT '24 hours')
     RETURNS text
@@ -116,7 +117,9 @@ CREATE OR REPLACE FUNCTION adapty._webhook_body(webhook adapty.webhooks, event a
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT (adapty.event_payload(event) || CASE WHEN webhook.event_names ? event.event_type::text
+    SELECT (adapty.event_payload(event, user_attributes => webhook.send_user_attributes, attribution => webhook.send_attribution,
+                trial_price => webhook.send_trial_price, purchase_token => webhook.send_purchase_token)
+            || CASE WHEN webhook.event_names ? event.event_type::text
             THEN jsonb_build_object('event_type', webhook.event_names -> event.event_type::text) ELSE '{}' END)::text
     $$;
 REVOKE ALL ON FUNCTION adapty._webhook_body(adapty.webhooks, adapty.events) FROM PUBLIC;

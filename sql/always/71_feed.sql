@@ -82,3 +82,44 @@ GRANT EXECUTE ON FUNCTION adapty.delete_event_consumer(text) TO adapty_server;
 COMMENT ON FUNCTION adapty.delete_event_consumer(text) IS 'Forgets a consumer and its position; false if there is none of that name.';
 
 GRANT SELECT ON adapty.event_consumers TO adapty_server;
+
+-- Everything to watch in one place, for an exporter: one row a value.
+CREATE OR REPLACE VIEW adapty.metrics AS
+SELECT m.metric, m.labels, m.value, m.type
+  FROM adapty.stats s,
+       LATERAL (VALUES
+           ('adapty_scheduler_running', '{}'::jsonb, s.scheduler_running::int::double precision, 'gauge'),
+           ('adapty_due', '{}', s.due_now, 'gauge'),
+           ('adapty_batches_total', '{}', s.batches, 'counter'),
+           ('adapty_transitions_total', '{}', s.processed, 'counter'),
+           ('adapty_transitions_failed_total', '{}', s.failed, 'counter'),
+           ('adapty_wakeups_total', '{}', s.wakeups, 'counter'),
+           ('adapty_lateness_mean_seconds', '{}', s.mean_lateness_ms / 1000, 'gauge'),
+           ('adapty_lateness_max_seconds', '{}', s.max_lateness_ms / 1000, 'gauge')) m (metric, labels, value, type)
+UNION ALL
+SELECT m.metric, pg_catalog.jsonb_build_object('webhook', w.webhook_id) || m.labels, m.value, m.type
+  FROM adapty.webhook_status w,
+       LATERAL (VALUES
+           ('adapty_webhook_up', '{}'::jsonb, (w.state IN ('enabled', 'failing', 'queue full'))::int::double precision, 'gauge'),
+           ('adapty_webhook_waiting', '{}', w.waiting, 'gauge'),
+           ('adapty_webhook_failing', '{}', w.failing, 'gauge'),
+           ('adapty_webhook_parked', '{}', w.parked, 'gauge'),
+           ('adapty_webhook_delivered_total', '{}', w.delivered, 'counter'),
+           ('adapty_webhook_rejected_total', '{}', w.rejected, 'counter'),
+           ('adapty_webhook_failed_attempts_total', '{}', w.failed_attempts, 'counter'),
+           ('adapty_webhook_lost_total', '{}', w.lost, 'counter'),
+           ('adapty_webhook_oldest_waiting_seconds', '{}', EXTRACT(epoch FROM pg_catalog.clock_timestamp() - w.oldest_waiting), 'gauge'),
+           ('adapty_webhook_lateness_seconds', '{"quantile": "0.5"}', w.lateness_p50_ms / 1000, 'gauge'),
+           ('adapty_webhook_lateness_seconds', '{"quantile": "0.95"}', w.lateness_p95_ms / 1000, 'gauge'),
+           ('adapty_webhook_lateness_seconds', '{"quantile": "0.99"}', w.lateness_p99_ms / 1000, 'gauge')) m (metric, labels, value, type)
+UNION ALL
+SELECT m.metric, pg_catalog.jsonb_build_object('consumer', c.consumer_id), m.value, m.type
+  FROM adapty.event_consumers c,
+       LATERAL (VALUES
+           ('adapty_consumer_acknowledged_total', c.acknowledged::double precision, 'counter'),
+           ('adapty_consumer_lost_total', c.lost, 'counter'),
+           ('adapty_consumer_idle_seconds', EXTRACT(epoch FROM pg_catalog.clock_timestamp() - c.acknowledged_at), 'gauge')) m (metric, value, type);
+REVOKE ALL ON adapty.metrics FROM PUBLIC;
+GRANT SELECT ON adapty.metrics TO adapty_server, pg_monitor;
+COMMENT ON VIEW adapty.metrics IS 'Everything to watch, one row a value, in the words of Prometheus: metric, labels, value, type (gauge or counter).';
+COMMENT ON COLUMN adapty.metrics.value IS 'Null if there is nothing to measure yet. Times in seconds.';

@@ -33,6 +33,7 @@ CREATE TABLE adapty.webhooks (
     send_user_attributes boolean NOT NULL DEFAULT false,
     send_attribution     boolean NOT NULL DEFAULT false,
     send_trial_price     boolean NOT NULL DEFAULT false,
+    send_purchase_token  boolean NOT NULL DEFAULT false,
     exclude_historical   boolean NOT NULL DEFAULT false,
     max_in_flight        integer NOT NULL DEFAULT 20 CONSTRAINT webhooks_max_in_flight_check CHECK (max_in_flight BETWEEN 1 AND 1000),
     success_from         integer NOT NULL DEFAULT 200,
@@ -105,6 +106,6 @@ CREATE INDEX webhook_deliveries_parked_idx ON adapty.webhook_deliveries (webhook
 COMMENT ON TABLE adapty.webhook_deliveries IS 'One row an event and webhook, from the moment at which it is queued until retention removes it.';
 COMMENT ON COLUMN adapty.webhook_deliveries.recorded_at IS 'When the event was written: with profile_id and event_id its key.';
 COMMENT ON COLUMN adapty.webhook_deliveries.next_attempt_at IS 'Not sent before then.';
-COMMENT ON COLUMN adapty.webhook_deliveries.attempts IS 'Requests that were made, without one that a crash cut off.';
+COMMENT ON COLUMN adapty.webhook_deliveries.attempts IS 'Requests that count: not those made while the endpoint did not answer at all, nor one that a crash cut off.';
 COMMENT ON COLUMN adapty.webhook_deliveries.last_status IS 'HTTP status of the last answer; null if there was none.';
 SELECT pg_catalog.pg_extension_config_dump('adapty.webhook_deliveries', '');

@@ -68,6 +68,13 @@
 #define create_wait_event_set_compat(context, n) CreateWaitEventSet(context, n)
 #endif
 
+/* 17: a logical message may be flushed at once */
+#if PG_VERSION_NUM >= 170000
+#define log_logical_message_compat(prefix, message, size) LogLogicalMessage(prefix, message, size, true, false)
+#else
+#define log_logical_message_compat(prefix, message, size) LogLogicalMessage(prefix, message, size, true)
+#endif
+
 /* 16: the JSON parser's actions report success; 17: its lexer may lie in the caller's memory */
 #if PG_VERSION_NUM >= 160000
 #define JsonActionResult JsonParseErrorType

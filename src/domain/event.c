@@ -9,16 +9,21 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "replication/message.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "base/direct.h"
+#include "base/compat.h"
 #include "base/errors.h"
+#include "base/guc.h"
 #include "base/hooks.h"
+#include "base/jsonb_build.h"
 #include "base/plans.h"
 #include "domain/event.h"
 #include "domain/event_number.h"
@@ -144,6 +149,34 @@ event_is_silent(void)
 	return silent && silent_subxact == GetCurrentSubTransactionId();
 }
 
+/*
+ * Writes a message into the WAL for those who read the stream of logical decoding: it is decoded at
+ * commit, with the transaction, and never if that is rolled back.  Keys only: who wants more reads the
+ * row, which is in the stream as well if the table is published.
+ */
+static void
+event_emit(const EventRow *row, Datum *values)
+{
+	JsonbBuild	jb;
+	Jsonb	   *json;
+	char	   *message;
+
+	jb_init(&jb);
+	jb_begin_object(&jb);
+	jb_key(&jb, "event_id");
+	jb_string(&jb, DatumGetCString(DirectFunctionCall1(uuid_out, values[COLUMN_EVENT_ID])));
+	jb_key(&jb, "event_type");
+	jb_string(&jb, enum_label(ENUM_EVENT_TYPE, row->type));
+	jb_key(&jb, "profile_id");
+	jb_string(&jb, DatumGetCString(DirectFunctionCall1(uuid_out, values[COLUMN_PROFILE_ID])));
+	jb_key(&jb, "event_datetime");
+	jb_timestamp(&jb, row->event_datetime);
+	jb_end_object(&jb);
+	json = jb_finish(&jb);
+	message = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	(void) log_logical_message_compat("adapty", message, strlen(message));
+}
+
 /* See event.h. */
 void
 event_write(const EventRow *rows, int n)
@@ -183,6 +216,11 @@ event_write(const EventRow *rows, int n)
 		for (int i = 0; i < n; i++)
 			event_insert_by_spi(&rows[i], values + i * EVENT_NATTS, nulls + i * EVENT_NATTS);
 		scope_leave(&scope);
+	}
+	if (adapty_logical_messages && XLogLogicalInfoActive())
+	{
+		for (int i = 0; i < n; i++)
+			event_emit(&rows[i], values + i * EVENT_NATTS);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -21,6 +21,7 @@
 #include "base/guc.h"
 #include "base/plans.h"
 #include "domain/event_partition.h"
+#include "domain/feed.h"
 
 /* Months made ahead of the current one. */
 #define MONTHS_AHEAD 2
@@ -213,6 +214,7 @@ drop_old(TimestampTz cutoff)
 		tm.tm_mday = 1;
 		if (tm2timestamp(&tm, 0, NULL, &from) != 0 || month_start(from, 1, &year, &month) > cutoff)
 			continue;
+		feed_note_removal(psprintf("adapty.%s e", name));
 		run_utility(psprintf("DROP TABLE adapty.%s", name));
 		return true;
 	}
@@ -227,6 +229,8 @@ delete_old(TimestampTz cutoff)
 
 	args[0] = TimestampTzGetDatum(cutoff);
 	args[1] = Int64GetDatum(ROWS_PER_DELETE);
+	feed_note_removal(psprintf("(SELECT * FROM ONLY adapty.events_default WHERE recorded_at < %s LIMIT %d) e",
+							   quote_literal_cstr(timestamptz_to_str(cutoff)), ROWS_PER_DELETE));
 	return delete_events(&delete_old_default, args, NULL) == ROWS_PER_DELETE;
 }
 

@@ -111,9 +111,9 @@ take_event(FeedReader *reader, HeapTuple row, TupleDesc desc)
 	MemoryContextSwitchTo(old);
 }
 
-/* The numbers of a moment's running transactions as an array. */
-static Datum
-xip_array(const FeedMoment *moment)
+/* See feed.h. */
+Datum
+feed_running_array(const FeedMoment *moment)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * Max(moment->nxip, 1));
 
@@ -141,7 +141,7 @@ read_range(FeedReader *reader, int64 from, int64 to)
 		return false;
 	args[0] = Int64GetDatum(from);
 	args[1] = Int64GetDatum(to);
-	args[2] = xip_array(&reader->at.target);
+	args[2] = feed_running_array(&reader->at.target);
 	args[3] = Int64GetDatum(resumes ? reader->at.number : from - 1);
 	args[4] = TimestampTzGetDatum(resumes ? reader->at.recorded_at : DT_NOBEGIN);
 	args[5] = UUIDPGetDatum(resumes ? &reader->at.event_id : &nil);

@@ -53,6 +53,15 @@ extern void feed_cursor_now(FeedCursor *cursor);
 /* The position before the first event. */
 extern void feed_cursor_start(FeedCursor *cursor);
 
+/* The numbers of a moment's running transactions as bigint[]. */
+extern Datum feed_running_array(const FeedMoment *moment);
+
+/*
+ * Retention is about to remove events, the rows of a FROM item called "e": adds to "lost" of each
+ * consumer and webhook those that it has not read.  SPI is connected.
+ */
+extern void feed_note_removal(const char *from_item);
+
 /*
  * An array of event types as text[], so that no OID of ours gets into a saved plan; ERROR (22004) if
  * one is null.

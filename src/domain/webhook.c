@@ -53,27 +53,31 @@ enum
 	ARG_USER_ATTRIBUTES,
 	ARG_ATTRIBUTION,
 	ARG_TRIAL_PRICE,
+	ARG_PURCHASE_TOKEN,
 	ARG_HISTORICAL,
 	ARG_MAX_IN_FLIGHT,
 	ARG_SUCCESS_FROM,
 	ARG_SUCCESS_TO
 };
 
+#define DEFINE_ARGS 13			/* parameters of define_plan */
+
 /* A new URL of a webhook in use is verified again; what is queued waits for that. */
 static SavedPlan define_plan = {
 	"define webhook",
 	"INSERT INTO adapty.webhooks AS w (webhook_id, url, environment, event_types, event_names,"
-	" send_user_attributes, send_attribution, send_trial_price, exclude_historical, max_in_flight, success_from, success_to)"
-	" VALUES ($1, $2, $3::adapty.environment, $4::pg_catalog.text[]::adapty.event_type[], $5, $6, $7, $8, $9, $10, $11, $12)"
+	" send_user_attributes, send_attribution, send_trial_price, send_purchase_token, exclude_historical,"
+	" max_in_flight, success_from, success_to)"
+	" VALUES ($1, $2, $3::adapty.environment, $4::pg_catalog.text[]::adapty.event_type[], $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 	" ON CONFLICT (webhook_id) DO UPDATE SET url = EXCLUDED.url, environment = EXCLUDED.environment,"
 	" event_types = EXCLUDED.event_types, event_names = EXCLUDED.event_names,"
 	" send_user_attributes = EXCLUDED.send_user_attributes, send_attribution = EXCLUDED.send_attribution,"
-	" send_trial_price = EXCLUDED.send_trial_price, exclude_historical = EXCLUDED.exclude_historical,"
+	" send_trial_price = EXCLUDED.send_trial_price, send_purchase_token = EXCLUDED.send_purchase_token, exclude_historical = EXCLUDED.exclude_historical,"
 	" max_in_flight = EXCLUDED.max_in_flight, success_from = EXCLUDED.success_from, success_to = EXCLUDED.success_to,"
 	" state = CASE WHEN w.url <> EXCLUDED.url AND w.state = 'enabled' THEN 'verifying'::adapty.webhook_state ELSE w.state END"
 	" RETURNING w.xmax = 0",
-	SPI_OK_INSERT_RETURNING, 12,
-	{TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, INT4OID, INT4OID, INT4OID},
+	SPI_OK_INSERT_RETURNING, DEFINE_ARGS,
+	{TEXTOID, TEXTOID, TEXTOID, TEXTARRAYOID, JSONBOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, BOOLOID, INT4OID, INT4OID, INT4OID},
 	NULL, InvalidOid
 };
 
@@ -256,7 +260,7 @@ define_arguments(FunctionCallInfo fcinfo, const char *id, Datum *args, char *nul
 	bool		varlena;
 
 	check_webhook_url(url);
-	memset(nulls, ' ', 12);
+	memset(nulls, ' ', DEFINE_ARGS);
 	args[0] = CStringGetTextDatum(id);
 	args[1] = CStringGetTextDatum(url);
 	args[2] = CStringGetTextDatum("Production");
@@ -273,9 +277,9 @@ define_arguments(FunctionCallInfo fcinfo, const char *id, Datum *args, char *nul
 	check_event_names(DatumGetJsonbP(args[4]));
 	for (int i = ARG_USER_ATTRIBUTES; i <= ARG_HISTORICAL; i++)
 		args[i - ARG_USER_ATTRIBUTES + 5] = BoolGetDatum(!PG_ARGISNULL(i) && PG_GETARG_BOOL(i));
-	args[9] = Int32GetDatum(arg_range(fcinfo, ARG_MAX_IN_FLIGHT, "max_in_flight", 1, 1000));
-	args[10] = Int32GetDatum(arg_range(fcinfo, ARG_SUCCESS_FROM, "success_from", 200, 599));
-	args[11] = Int32GetDatum(arg_range(fcinfo, ARG_SUCCESS_TO, "success_to", DatumGetInt32(args[10]), 599));
+	args[10] = Int32GetDatum(arg_range(fcinfo, ARG_MAX_IN_FLIGHT, "max_in_flight", 1, 1000));
+	args[11] = Int32GetDatum(arg_range(fcinfo, ARG_SUCCESS_FROM, "success_from", 200, 599));
+	args[12] = Int32GetDatum(arg_range(fcinfo, ARG_SUCCESS_TO, "success_to", DatumGetInt32(args[11]), 599));
 }
 
 /* adapty.define_webhook(...): the secret if it is new and was not given, else null. */
@@ -286,8 +290,8 @@ adapty_define_webhook(PG_FUNCTION_ARGS)
 	char	   *authorization = arg_secret_text(fcinfo, ARG_AUTHORIZATION, "authorization_value", MAX_AUTHORIZATION);
 	char	   *secret = arg_secret_text(fcinfo, ARG_SECRET, "signing_secret", 255);
 	char	   *made = NULL;
-	Datum		args[12];
-	char		nulls[12];
+	Datum		args[DEFINE_ARGS];
+	char		nulls[DEFINE_ARGS];
 	bool		isnull;
 	ApiScope	scope;
 

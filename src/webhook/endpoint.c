@@ -4,8 +4,8 @@
  *
  * Two clocks. An event that was not received is tried again after a delay that doubles each time. An
  * endpoint that fails several times in a row, whatever it was sent, is down: nothing is sent to it
- * but one delivery at a time, with pauses of its own, until it answers. While it is down nothing is
- * parked, however long that takes; when it answers again, everything that waited is due.
+ * but one delivery at a time, with pauses of its own, until it answers. While it is down no attempt
+ * counts, so nothing is parked and no event passes an earlier one, however long that takes; when it answers again, everything that waited is due.
  */
 #include "postgres.h"
 
@@ -114,6 +114,7 @@ delivery_judge(Delivery *delivery, const TransportResult *result)
 	Endpoint   *endpoint = delivery->endpoint;
 
 	delivery->status = result->status;
+	delivery->counts = true;
 	delivery->next_attempt_at = 0;
 	delivery->error[0] = '\0';
 	if (result->status >= endpoint->success_from && result->status <= endpoint->success_to)
@@ -128,8 +129,9 @@ delivery_judge(Delivery *delivery, const TransportResult *result)
 		strlcpy(delivery->error, result->error, sizeof(delivery->error));
 	else
 		snprintf(delivery->error, sizeof(delivery->error), "HTTP status %d", result->status);
+	delivery->counts = !endpoint_is_down(endpoint);
 	endpoint_failed(endpoint, result->retry_after);
-	delivery->outcome = is_exhausted(delivery) ? OUTCOME_PARKED : OUTCOME_RETRY;
+	delivery->outcome = delivery->counts && is_exhausted(delivery) ? OUTCOME_PARKED : OUTCOME_RETRY;
 	delivery->next_attempt_at = next_attempt(delivery->attempts + 1);
 }
 

@@ -66,6 +66,7 @@ typedef struct Delivery
 	TimestampTz started_at;
 	/* when it is done */
 	DeliveryOutcome outcome;
+	bool		counts;			/* as one of the event's attempts: not while the endpoint is down */
 	TimestampTz next_attempt_at;
 	int			status;			/* 0 for none */
 	char		error[TRANSPORT_ERROR_SIZE];

@@ -117,18 +117,18 @@ static QueuePlan lost_plan = {
 
 /* Sorted by their key, so that rows are locked in one order. */
 static QueuePlan record_plan = {
-	"UPDATE adapty.webhook_deliveries d SET state = o.state::adapty.delivery_state, attempts = d.attempts + 1,"
+	"UPDATE adapty.webhook_deliveries d SET state = o.state::adapty.delivery_state, attempts = d.attempts + o.counts::integer,"
 	" first_attempt_at = COALESCE(d.first_attempt_at, o.started_at),"
 	" finished_at = CASE WHEN o.state <> 'pending' THEN o.finished_at END,"
 	" next_attempt_at = COALESCE(o.next_attempt_at, d.next_attempt_at),"
 	" last_status = NULLIF(o.status, 0), last_error = NULLIF(o.error, '')"
-	" FROM (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)"
-	"  AS u (webhook_id, event_id, state, started_at, finished_at, next_attempt_at, status, error)"
+	" FROM (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+	"  AS u (webhook_id, event_id, state, started_at, finished_at, next_attempt_at, status, error, counts)"
 	"  ORDER BY webhook_id, event_id) o"
 	" WHERE d.webhook_id = o.webhook_id AND d.event_id = o.event_id AND d.state = 'pending'",
-	SPI_OK_UPDATE, 8,
+	SPI_OK_UPDATE, 9,
 	{TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-	INT4ARRAYOID, TEXTARRAYOID}, NULL
+	INT4ARRAYOID, TEXTARRAYOID, BOOLARRAYOID}, NULL
 };
 
 static QueuePlan progress_plan = {
@@ -524,9 +524,9 @@ queue_record(dlist_head *done)
 {
 	int			n = 0;
 	int			room = 64;
-	Datum	   *values[8];
+	Datum	   *values[9];
 	bool	   *no_next;
-	Datum		args[8];
+	Datum		args[9];
 	TimestampTz now = GetCurrentTimestamp();
 	dlist_iter	iter;
 	dlist_iter	other;
@@ -534,7 +534,7 @@ queue_record(dlist_head *done)
 	dlist_foreach(iter, done)
 		n++;
 	room = Max(n, 1);
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 9; i++)
 		values[i] = palloc(sizeof(Datum) * room);
 	no_next = palloc(sizeof(bool) * room);
 	n = 0;
@@ -551,6 +551,7 @@ queue_record(dlist_head *done)
 		no_next[n] = delivery->next_attempt_at == 0;
 		values[6][n] = Int32GetDatum(delivery->status);
 		values[7][n] = CStringGetTextDatum(delivery->error);
+		values[8][n] = BoolGetDatum(delivery->counts);
 		n++;
 	}
 	args[0] = make_array(values[0], NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
@@ -561,6 +562,7 @@ queue_record(dlist_head *done)
 							 TYPALIGN_DOUBLE);
 	args[6] = make_array(values[6], NULL, n, INT4OID, sizeof(int32), true, TYPALIGN_INT);
 	args[7] = make_array(values[7], NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
+	args[8] = make_array(values[8], NULL, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR);
 	run(&record_plan, args, NULL);
 
 	/* Once for each endpoint: at its first delivery in the list. */

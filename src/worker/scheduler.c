@@ -16,6 +16,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
+#include "commands/async.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "portability/instr_time.h"
@@ -56,6 +57,8 @@
 #define MAX_BATCH 1000000		/* rows, of a batch that has to get past locked users */
 #define MAINTENANCE_MS 3600000
 #define WEBHOOKS_MS 60000		/* webhooks that nobody told of, restored ones say, are found so late */
+#define NOTIFY_CHANNEL "adapty_events"
+#define NOTIFY_MS 20			/* between two notifications: what is written meanwhile shares one */
 #define MAINTENANCE_RETRY_MS 60000	/* after an error */
 #define STATISTICS_MS 1000		/* before a longer sleep, statistics are handed over at once */
 
@@ -83,6 +86,7 @@ typedef struct Scheduler
 	TimestampTz campaign_due;	/* when a promo campaign is due next */
 	int64		campaign_users; /* of the last batch of one */
 	TimestampTz next_webhooks;
+	TimestampTz next_notify;
 	instr_time	looked_at;		/* last look, by a clock that does not jump */
 } Scheduler;
 
@@ -358,6 +362,33 @@ scheduler_turn(Scheduler *scheduler)
 	return DT_NOEND;			/* not reached */
 }
 
+/* Work: wakes those who listen for events. */
+static void
+do_notify(Scheduler *scheduler)
+{
+	(void) scheduler;
+	Async_Notify(NOTIFY_CHANNEL, "");
+}
+
+/*
+ * Notifies if events were written, so that no writer need do it: notifying takes a lock at commit
+ * that all who notify wait for.  Returns milliseconds after which to come again; -1 for not.
+ */
+static long
+notify_if_written(Scheduler *scheduler)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!adapty_notify_events || !slot_written(false))
+		return -1;
+	if (scheduler->next_notify > now && scheduler->next_notify - now <= NOTIFY_MS * 1000)
+		return (long) ((scheduler->next_notify - now + 999) / 1000);
+	(void) slot_written(true);
+	scheduler->next_notify = TimestampTzPlusMilliseconds(now, NOTIFY_MS);
+	(void) run_step(scheduler, do_notify, "notifying of events");
+	return -1;
+}
+
 /* What pg_stat_activity shows of a sleep. */
 static void
 report_sleep(TimestampTz until, bool on)
@@ -407,8 +438,15 @@ scheduler_sleep(Scheduler *scheduler, TimestampTz wake)
 		TimestampTz planned = slot_planned();
 		long		timeout = sleep_timeout(scheduler, planned);
 
+		long		notify;
+
 		if (worker_housekeeping(0) || timeout == 0)
 			return;
+		notify = notify_if_written(scheduler);
+		if (notify >= 0)
+			timeout = Min(timeout, notify);
+		else if (timeout > 0 && slot_planned() != planned)
+			continue;			/* lowered while we notified */
 		if (planned != reported)
 		{
 			/* the first time: the statistics of what has just been done */

@@ -46,6 +46,7 @@ typedef struct Slot
 	int			pid;			/* of the owner; 0 for none */
 	PGPROC	   *proc;			/* of the owner; NULL for none */
 	pg_atomic_uint64 next_wake; /* a TimestampTz, see above */
+	pg_atomic_uint32 written;	/* events were, since the scheduler looked */
 	SlotCounters counters;
 } Slot;
 
@@ -96,7 +97,10 @@ startup_shmem(void)
 	{
 		memset(shared, 0, sizeof(WorkerShared));
 		for (int i = 0; i < MAX_DATABASES; i++)
+		{
 			pg_atomic_init_u64(&shared->slots[i].next_wake, (uint64) DT_NOBEGIN);
+			pg_atomic_init_u32(&shared->slots[i].written, 0);
+		}
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -554,6 +558,30 @@ slot_post_due(TimestampTz due)
 	proc = slot->proc;
 	if (proc != NULL && proc != MyProc)
 		SetLatch(&proc->procLatch);
+}
+
+/* After a commit that wrote events: only the first since the scheduler looked wakes it. */
+void
+slot_post_written(void)
+{
+	Slot	   *slot;
+	PGPROC	   *proc;
+
+	if (shared == NULL || !OidIsValid(MyDatabaseId) || (slot = own_database_slot()) == NULL)
+		return;
+	pg_memory_barrier();
+	if (pg_atomic_read_u32(&slot->written) != 0 || pg_atomic_exchange_u32(&slot->written, 1) != 0)
+		return;
+	proc = slot->proc;
+	if (proc != NULL && proc != MyProc)
+		SetLatch(&proc->procLatch);
+}
+
+/* Were events written since the last call?  For the scheduler; take false only looks. */
+bool
+slot_written(bool take)
+{
+	return take ? pg_atomic_exchange_u32(&own->written, 0) != 0 : pg_atomic_read_u32(&own->written) != 0;
 }
 
 /* The extension has come to a database, or changed there: start a scheduler or make it look. */

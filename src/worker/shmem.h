@@ -83,6 +83,7 @@ extern bool slot_claim(int index, uint32 generation);
 extern void slot_exit_as(SlotState outcome);
 extern bool slot_leave_asked(void);
 extern void slot_report(SlotActivity activity);
+extern bool slot_written(bool take);
 extern void slot_plan_open(void);
 extern void slot_plan(TimestampTz wake);
 extern void slot_plan_look(void);
@@ -94,6 +95,7 @@ extern void slot_count_error(const char *message);
 
 /* Every backend's side.  None of these can fail; all do nothing without preload. */
 extern void slot_post_due(TimestampTz due);
+extern void slot_post_written(void);
 extern void slot_request(Oid database);
 extern void slot_nudge(Oid database);
 extern void slot_hold(Oid database);

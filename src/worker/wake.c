@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
+#include "base/guc.h"
 #include "base/hooks.h"
 #include "worker/sender_slot.h"
 #include "worker/shmem.h"
@@ -87,7 +88,11 @@ publish(void)
 	if (earliest_due != DT_NOEND)
 		slot_post_due(earliest_due);
 	if (events_written)
+	{
 		sender_post(webhooks_changed);
+		if (adapty_notify_events)
+			slot_post_written();
+	}
 	if (extension_may_be_here)
 		slot_request(MyDatabaseId);
 	if (extension_may_be_gone)
