@@ -72,16 +72,20 @@ static QueuePlan fan_out_plan = {
 	SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, INT4OID}, NULL
 };
 
-/* $2: what is held in memory.  $4: whether to render the body now. */
+/*
+ * The look for earlier events is a scalar subquery rather than NOT EXISTS, which would become a join
+ * that reads the whole queue for each row.  $2: what is held in memory.  $4: whether to render
+ * the body now.
+ */
 static QueuePlan claim_plan = {
 	"WITH due AS MATERIALIZED (SELECT d.event_id, d.profile_id, d.recorded_at, d.attempts, d.first_attempt_at"
 	"  FROM adapty.webhook_deliveries d"
 	"  WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= clock_timestamp()"
 	"  AND d.event_id <> ALL ($2)"
-	"  AND NOT EXISTS (SELECT FROM adapty.webhook_deliveries b"
+	"  AND (SELECT 1 FROM adapty.webhook_deliveries b"
 	"   WHERE b.webhook_id = d.webhook_id AND b.profile_id = d.profile_id AND b.state = 'pending'"
 	"   AND ROW(b.recorded_at, b.event_id) < ROW(d.recorded_at, d.event_id)"
-	"   AND (b.attempts < $5 OR b.event_id = ANY ($2)))"
+	"   AND (b.attempts < $5 OR b.event_id = ANY ($2)) LIMIT 1) IS NULL"
 	"  ORDER BY d.next_attempt_at, d.recorded_at LIMIT $3)"
 	" SELECT due.event_id, due.profile_id, due.recorded_at, due.attempts, due.first_attempt_at, e.event_id IS NOT NULL,"
 	"  CASE WHEN $4 AND e.event_id IS NOT NULL THEN adapty._webhook_body(w, e) END"

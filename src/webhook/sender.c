@@ -53,6 +53,7 @@ ADAPTY_MODULE_MAGIC("adapty_webhook", ADAPTY_VERSION);
 #define LOCK_CLASS 7
 
 #define FAN_OUT_ROWS 1000		/* events queued in one transaction */
+#define TURN_MS 5				/* between two turns, so that each sees to several events and answers */
 #define RELOAD_MS 60000			/* webhooks are read again at least so often */
 #define PURGE_MS 3600000
 #define MAX_WAIT_MS 60000
@@ -68,6 +69,8 @@ typedef struct Sender
 	dlist_head	done;			/* deliveries to be recorded */
 	TimestampTz reload_at;
 	TimestampTz purge_at;
+	TimestampTz next_turn;		/* not before, unless much is done */
+	bool		put_off;		/* something has happened, but it was too early for a turn */
 	TimestampTz retry_at;		/* after an error: nothing is asked of the database before then */
 	int			error_ms;
 	Endpoint   *current;		/* of the step that runs */
@@ -495,6 +498,7 @@ sender_turn(Sender *sender)
 	bool		posted;
 	dlist_iter	iter;
 
+	sender->next_turn = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TURN_MS);
 	posted = api->take_posts(&changed);
 	if (changed)
 		sender->reload_at = 0;
@@ -519,6 +523,31 @@ sender_turn(Sender *sender)
 	}
 	if (sender->purge_at <= GetCurrentTimestamp())
 		purge(sender);
+}
+
+/* Is a turn due, or an endpoint about to run out of work?  Answers are sent on meanwhile, from what is ready. */
+static bool
+is_time_for_turn(Sender *sender)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	dlist_iter	iter;
+
+	/* a clock that was set back must not stop us */
+	if (sender->next_turn <= now || sender->next_turn - now > TURN_MS * 1000)
+		return true;
+	dlist_foreach(iter, &sender->endpoints)
+	{
+		Endpoint   *endpoint = dlist_container(Endpoint, node, iter.cur);
+
+		if (endpoint->listed && !endpoint->verifying && endpoint->retry_at <= now)
+		{
+			send_ready(endpoint);
+			if (endpoint->n_ready == 0 && endpoint->n_in_flight < endpoint->max_in_flight / 2 &&
+				endpoint->queued > endpoint->max_in_flight)
+				return true;
+		}
+	}
+	return false;
 }
 
 /* When an endpoint has something to do next, if nothing happens before. */
@@ -552,7 +581,9 @@ sender_wait(Sender *sender)
 		until = Min(until, endpoint_due(dlist_container(Endpoint, node, iter.cur)));
 	if (!dlist_is_empty(&sender->done))
 		until = now;
-	until = Max(until, sender->retry_at);
+	if (sender->put_off)
+		until = Min(until, sender->next_turn);
+	until = Max(until, Max(sender->retry_at, sender->next_turn));
 	ms = until <= now ? 0 : (long) ((until - now + 999) / 1000);
 	if (ms > 0)
 		pgstat_report_activity(STATE_IDLE, "waiting for answers and events");
@@ -662,7 +693,8 @@ adapty_webhook_main(Datum arg)
 			apply_settings();
 			sender->reload_at = 0;
 		}
-		if (sender->retry_at <= GetCurrentTimestamp())
+		sender->put_off = !is_time_for_turn(sender);
+		if (sender->retry_at <= GetCurrentTimestamp() && !sender->put_off)
 			sender_turn(sender);
 		sender_wait(sender);
 	}
