@@ -53,9 +53,11 @@ ADAPTY_MODULE_MAGIC("adapty_webhook", ADAPTY_VERSION);
 #define LOCK_CLASS 7
 
 #define FAN_OUT_ROWS 1000		/* events queued in one transaction */
-#define TURN_MS 5				/* between two turns, so that each sees to several events and answers */
+#define TURN_MS 20				/* between two turns, so that each sees to several events and answers */
 #define RELOAD_MS 60000			/* webhooks are read again at least so often */
 #define PURGE_MS 3600000
+#define LOCK_WAIT_MS 5000		/* for one that is ending */
+#define LOCK_POLL_MS 20
 #define MAX_WAIT_MS 60000
 #define MIN_ERROR_MS 1000		/* pause after an error; doubles */
 #define MAX_ERROR_MS 60000
@@ -620,9 +622,9 @@ pin_settings(void)
 		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
 }
 
-/* Takes the lock of the only sender, until the process ends; leaves if there is another. */
-static void
-lock_database(void)
+/* Takes the lock of the only sender, until the process ends, if it can be had now. */
+static bool
+try_lock_database(void)
 {
 	LOCKTAG		tag;
 	bool		alone;
@@ -633,6 +635,25 @@ lock_database(void)
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, LOCK_KEY_1, LOCK_KEY_2, LOCK_CLASS);
 	alone = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 	CommitTransactionCommand();
+	return alone;
+}
+
+/*
+ * Becomes the only sender of the database, or leaves.  One that is just ending has given its slot
+ * away a little before its lock.
+ */
+static void
+lock_database(void)
+{
+	bool		alone = try_lock_database();
+
+	for (int waited = 0; !alone && waited < LOCK_WAIT_MS; waited += LOCK_POLL_MS)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LOCK_POLL_MS, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		(void) housekeeping();
+		alone = try_lock_database();
+	}
 	if (!alone)
 	{
 		ereport(LOG, (errmsg("another adapty webhook sender still runs in this database")));
