@@ -21,7 +21,7 @@ CREATE TABLE adapty.ingested_events (
     received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     outcome     text NOT NULL DEFAULT 'applied' CONSTRAINT ingested_events_outcome_check CHECK (outcome IN ('applied', 'outdated', 'ignored', 'error')),
     detail      text,
-    PRIMARY KEY (provider, event_id)
+    PRIMARY KEY (event_id, provider)
 );
 CREATE INDEX ingested_events_received_at_idx ON adapty.ingested_events (received_at);
 CREATE INDEX ingested_events_error_idx ON adapty.ingested_events (received_at) WHERE outcome = 'error';
@@ -36,7 +36,7 @@ CREATE TABLE adapty.store_customers (
     profile_id        uuid REFERENCES adapty.profiles ON DELETE CASCADE,
     customer_user_id  text CONSTRAINT store_customers_customer_user_id_check CHECK (length(customer_user_id) BETWEEN 1 AND 255),
     updated_at        timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (store, store_customer_id),
+    PRIMARY KEY (store_customer_id, store),
     CONSTRAINT store_customers_user_check CHECK ((profile_id IS NULL) <> (customer_user_id IS NULL))
 );
 CREATE INDEX store_customers_profile_id_idx ON adapty.store_customers (profile_id);
@@ -46,6 +46,7 @@ COMMENT ON COLUMN adapty.store_customers.profile_id IS 'The profile; null while 
 COMMENT ON COLUMN adapty.store_customers.customer_user_id IS 'What the store named, as long as there is no such profile.';
 
 -- An object stays of the environment in which it was first seen: a secret of the sandbox proves nothing about real money.
+-- Keys begin with what is selective: a plan that is made while a table is empty must not choose an index by its store alone.
 -- Times without a value are null; amounts are in the currency's main unit.
 CREATE TABLE adapty.ingested_subscriptions (
     store                 adapty.store NOT NULL,
@@ -70,9 +71,9 @@ CREATE TABLE adapty.ingested_subscriptions (
     latest_payment_id     text,
     store_product_id      text,
     store_base_plan_id    text,
-    PRIMARY KEY (store, store_subscription_id)
+    PRIMARY KEY (store_subscription_id, store)
 ) WITH (fillfactor = 80);
-CREATE INDEX ingested_subscriptions_customer_idx ON adapty.ingested_subscriptions (store, store_customer_id);
+CREATE INDEX ingested_subscriptions_customer_idx ON adapty.ingested_subscriptions (store_customer_id, store);
 COMMENT ON TABLE adapty.ingested_subscriptions IS 'The newest state of each subscription that a store''s events told of. Transactions follow from it and from ingested_payments.';
 COMMENT ON COLUMN adapty.ingested_subscriptions.reported_at IS 'When the store made the event that this state is from.';
 COMMENT ON COLUMN adapty.ingested_subscriptions.report_rank IS 'Which of two states of the same second is the later one.';
@@ -102,10 +103,10 @@ CREATE TABLE adapty.ingested_payments (
     store_product_id      text,
     store_base_plan_id    text,
     variation_id          text,
-    PRIMARY KEY (store, store_payment_id)
+    PRIMARY KEY (store_payment_id, store)
 ) WITH (fillfactor = 80);
-CREATE INDEX ingested_payments_subscription_idx ON adapty.ingested_payments (store, store_subscription_id, period_start);
-CREATE INDEX ingested_payments_customer_idx ON adapty.ingested_payments (store, store_customer_id);
+CREATE INDEX ingested_payments_subscription_idx ON adapty.ingested_payments (store_subscription_id, store, period_start);
+CREATE INDEX ingested_payments_customer_idx ON adapty.ingested_payments (store_customer_id, store);
 COMMENT ON TABLE adapty.ingested_payments IS 'The newest state of each invoice or payment that a store''s events told of: one row a paid period or purchase.';
 COMMENT ON COLUMN adapty.ingested_payments.due_at IS 'Until when the store waits for payment, if the customer pays by bill.';
 COMMENT ON COLUMN adapty.ingested_payments.charged_at IS 'When the store first tried to charge.';
@@ -127,10 +128,10 @@ CREATE TABLE adapty.ingested_refunds (
     event_id          text NOT NULL,
     store_payment_id  text,
     payment_reference text,
-    PRIMARY KEY (store, store_refund_id)
+    PRIMARY KEY (store_refund_id, store)
 );
-CREATE INDEX ingested_refunds_payment_idx ON adapty.ingested_refunds (store, store_payment_id);
-CREATE INDEX ingested_refunds_reference_idx ON adapty.ingested_refunds (store, payment_reference) WHERE store_payment_id IS NULL;
+CREATE INDEX ingested_refunds_payment_idx ON adapty.ingested_refunds (store_payment_id, store);
+CREATE INDEX ingested_refunds_reference_idx ON adapty.ingested_refunds (payment_reference, store) WHERE store_payment_id IS NULL;
 COMMENT ON TABLE adapty.ingested_refunds IS 'Refunds and lost disputes of ingested_payments.';
 COMMENT ON COLUMN adapty.ingested_refunds.is_effective IS 'Has the money gone back? False while a refund is asked for, and after it was refused.';
 COMMENT ON COLUMN adapty.ingested_refunds.payment_reference IS 'How the store names the payment here, if not by store_payment_id: see ingested_references.';
@@ -140,7 +141,7 @@ CREATE TABLE adapty.ingested_references (
     store            adapty.store NOT NULL,
     reference        text NOT NULL,
     store_payment_id text NOT NULL,
-    PRIMARY KEY (store, reference, environment)
+    PRIMARY KEY (reference, store, environment)
 );
 COMMENT ON TABLE adapty.ingested_references IS 'Other names of payments: the charge or payment intent of an invoice.';
 

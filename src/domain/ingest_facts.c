@@ -146,16 +146,23 @@ static SavedPlan bind_refunds_plan = {
 	.argtypes = {TEXTOID, TEXTOID, TEXTOID, TEXTOID},
 };
 
-/* $2: names of payments, by any of their names. */
+/*
+ * $2: names of payments, by any of their names.  Look-ups by unique keys are written so that they stay
+ * such whatever the statistics say: a plan may be made while the tables are still empty.
+ */
 #define NAMED_PAYMENTS \
-	"FROM adapty.ingested_payments p WHERE p.store OPERATOR(pg_catalog.=) $1 AND p.store_payment_id " \
-	"OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT n FROM pg_catalog.unnest($2) n UNION ALL " \
-	"    SELECT f.store_payment_id FROM adapty.ingested_references f " \
-	"    WHERE f.store OPERATOR(pg_catalog.=) $1 AND f.reference OPERATOR(pg_catalog.=) ANY ($2))) "
+	"FROM (SELECT n AS id FROM pg_catalog.unnest($2) n UNION SELECT f.store_payment_id " \
+	"    FROM pg_catalog.unnest($2) n CROSS JOIN LATERAL (" \
+	"        SELECT f.store_payment_id FROM adapty.ingested_references f " \
+	"        WHERE f.store OPERATOR(pg_catalog.=) $1 AND f.reference OPERATOR(pg_catalog.=) n OFFSET 0) f) named " \
+	"CROSS JOIN LATERAL (" \
+	"    SELECT p.store_subscription_id, p.store_payment_id, p.store_customer_id " \
+	"    FROM adapty.ingested_payments p WHERE p.store OPERATOR(pg_catalog.=) $1 " \
+	"    AND p.store_payment_id OPERATOR(pg_catalog.=) named.id OFFSET 0) p "
 
 static SavedPlan customer_plan = {
 	.name = "customer of payments",
-	.sql = "SELECT p.store_customer_id " NAMED_PAYMENTS "AND p.store_customer_id IS NOT NULL "
+	.sql = "SELECT p.store_customer_id " NAMED_PAYMENTS "WHERE p.store_customer_id IS NOT NULL "
 	"ORDER BY p.store_payment_id LIMIT 1",
 	.expected = SPI_OK_SELECT,
 	.nargs = 2,
@@ -249,17 +256,20 @@ static SavedPlan purchase_plan = {
 /* $2: names of payments, $3: of subscriptions, of an event of environment $4. */
 static SavedPlan other_environment_plan = {
 	.name = "objects of another environment",
-	.sql = "SELECT o.id FROM ("
-	"    SELECT s.store_subscription_id AS id, s.environment FROM adapty.ingested_subscriptions s "
-	"    WHERE s.store OPERATOR(pg_catalog.=) $1 AND s.store_subscription_id OPERATOR(pg_catalog.=) ANY ($3) "
-	"    UNION ALL SELECT s.store_original_transaction_id, s.environment FROM adapty.subscriptions s "
-	"    WHERE s.store OPERATOR(pg_catalog.=) $1 "
-	"    AND s.store_original_transaction_id OPERATOR(pg_catalog.=) ANY ($3) "
-	"    UNION ALL SELECT p.store_payment_id, p.environment FROM adapty.ingested_payments p "
-	"    WHERE p.store OPERATOR(pg_catalog.=) $1 AND p.store_payment_id OPERATOR(pg_catalog.=) ANY ($2) "
-	"    UNION ALL SELECT t.store_transaction_id, t.environment FROM adapty.transactions t "
-	"    WHERE t.store OPERATOR(pg_catalog.=) $1 AND t.store_transaction_id OPERATOR(pg_catalog.=) ANY ($2)) o "
-	"WHERE o.environment OPERATOR(pg_catalog.<>) $4::adapty.environment LIMIT 1",
+	.sql = "SELECT n FROM pg_catalog.unnest($2) n WHERE "
+	"    (SELECT p.environment FROM adapty.ingested_payments p WHERE p.store OPERATOR(pg_catalog.=) $1 "
+	"        AND p.store_payment_id OPERATOR(pg_catalog.=) n) "
+	"        OPERATOR(pg_catalog.<>) $4::adapty.environment "
+	"    OR (SELECT t.environment FROM adapty.transactions t WHERE t.store OPERATOR(pg_catalog.=) $1 "
+	"        AND t.store_transaction_id OPERATOR(pg_catalog.=) n) "
+	"        OPERATOR(pg_catalog.<>) $4::adapty.environment "
+	"UNION ALL SELECT n FROM pg_catalog.unnest($3) n WHERE "
+	"    (SELECT s.environment FROM adapty.ingested_subscriptions s WHERE s.store OPERATOR(pg_catalog.=) $1 "
+	"        AND s.store_subscription_id OPERATOR(pg_catalog.=) n) "
+	"        OPERATOR(pg_catalog.<>) $4::adapty.environment "
+	"    OR (SELECT s.environment FROM adapty.subscriptions s WHERE s.store OPERATOR(pg_catalog.=) $1 "
+	"        AND s.store_original_transaction_id OPERATOR(pg_catalog.=) n) "
+	"        OPERATOR(pg_catalog.<>) $4::adapty.environment",
 	.expected = SPI_OK_SELECT,
 	.nargs = 4,
 	.argtypes = {TEXTOID, TEXTARRAYOID, TEXTARRAYOID, TEXTOID},

@@ -265,6 +265,26 @@ set_ended(const Reporting *r, ReportedState *state)
 		s->ended_at;
 }
 
+/*
+ * What is paid for afterwards, by use, is paid with an invoice of the period before; the store says all the
+ * same that this is the payment of the current one, or, while it is not made, that the next is due.
+ */
+static void
+extend_by_use(const Reporting *r, ReportedState *state)
+{
+	const StoreSubscription *s = &r->chain->subscription;
+	const StorePayment *current = &r->chain->payments[r->current].payment;
+	const StorePayment *missing = missing_payment(r);
+
+	if (!r->chain->has_subscription || !HAS_TIME(s->period_start) || !HAS_TIME(s->period_end))
+		return;
+	if (current->status == PAYMENT_PAID && is_latest(r->chain, current) &&
+		s->period_start >= state->expires_at - USECS_PER_SEC)
+		state->expires_at = Max(state->expires_at, s->period_end);
+	else if (missing != NULL && HAS_TIME(missing->period_end) && missing->period_end <= s->period_start)
+		state->expires_at = Max(state->expires_at, s->period_start);
+}
+
 /* What the chain's current transaction says besides its payment. */
 static void
 set_current(const Reporting *r, ReportedState *state)
@@ -275,6 +295,7 @@ set_current(const Reporting *r, ReportedState *state)
 
 	if ((status == STORE_PAST_DUE || status == STORE_UNPAID) && is_paid_meanwhile(r))
 		status = STORE_ACTIVE;
+	extend_by_use(r, state);
 	switch (status)
 	{
 		case STORE_INCOMPLETE:

@@ -220,6 +220,7 @@ typedef struct InvoiceLine
 	const char *price_id;
 	TimestampTz start;
 	TimestampTz end;
+	bool		is_free;		/* before discounts */
 	int			worth;			/* how much it says; 0 nothing */
 } InvoiceLine;
 
@@ -241,8 +242,11 @@ line_worth(JsonNode line, const InvoiceLine *read, bool of_subscription)
 		return 0;
 	if (!of_subscription)
 		return 1;
-	if (!HAS_TIME(read->start) || !HAS_TIME(read->end) || read->end <= read->start)
+	if (!HAS_TIME(read->start) || !HAS_TIME(read->end))
 		return 0;
+	/* what is paid for afterwards, by use, has no period before there was any use */
+	if (read->end <= read->start)
+		return recurring && !proration ? 1 : 0;
 	if (proration)
 		return 1;
 	return recurring ? 2 : 0;
@@ -263,6 +267,7 @@ main_line(JsonNode invoice, bool of_subscription, InvoiceLine *best)
 		.end = json_epoch_at(node, "period.end")};
 
 		read_price(node, &line.product_id, &line.price_id);
+		line.is_free = is_zero_at(node, "amount");
 		line.worth = 2 * line_worth(node, &line, of_subscription);
 		if (line.worth > 0 && is_mapped(line.product_id, line.price_id))
 			line.worth++;
@@ -304,8 +309,6 @@ read_invoice_money(JsonNode invoice, StorePayment *payment)
 	payment->country = ingest_country(json_text_at(invoice, "customer_address.country"));
 	if (payment->country == NULL)
 		payment->country = ingest_country(json_text_at(invoice, "customer_shipping.address.country"));
-	/* nothing to pay before discounts: a trial, or a plan that costs nothing */
-	payment->is_trial = is_zero_at(invoice, "subtotal") && is_zero_at(invoice, "amount_due") ? -1 : 0;
 }
 
 static void
@@ -329,6 +332,8 @@ read_invoice(JsonNode invoice, const char *type, IngestFacts *facts)
 	payment->product_id = line.product_id;
 	payment->base_plan_id = line.price_id;
 	payment->status = invoice_status(invoice, type);
+	/* nothing to pay before discounts: a trial, or a plan that costs nothing */
+	payment->is_trial = line.worth > 0 && line.is_free ? -1 : 0;
 	payment->reported_at = facts->occurred_at;
 	payment->charged_at = json_epoch_at(invoice, "status_transitions.finalized_at");
 	if (!HAS_TIME(payment->charged_at))

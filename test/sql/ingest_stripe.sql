@@ -125,6 +125,22 @@ SELECT pg_temp.send(pg_temp.event('c27', 'customer.subscription.updated', '2024-
 SELECT * FROM pg_temp.transactions('st-debit');
 SELECT * FROM pg_temp.state('st-debit');
 
+-- what is used is paid for afterwards: the invoice is of the period before, the access of this one
+SELECT pg_temp.send(pg_temp.event('c30', 'customer.subscription.created', '2024-01-01', pg_temp.sub('st-used', 'active', '2024-01-01', '2024-02-01', 'c30')));
+SELECT pg_temp.send(pg_temp.event('c31', 'invoice.paid', '2024-01-01', pg_temp.invoice('c30', 'st-used', 'paid', '2024-01-01', '2024-01-01', 0)));
+SELECT * FROM pg_temp.transactions('st-used');
+SELECT pg_temp.send(pg_temp.event('c32', 'customer.subscription.updated', '2024-02-01', pg_temp.sub('st-used', 'active', '2024-02-01', '2099-03-01', 'c32')));
+SELECT pg_temp.send(pg_temp.event('c32d', 'invoice.created', '2024-02-01', pg_temp.invoice('c32', 'st-used', 'draft', '2024-01-01', '2024-02-01', 740)));
+SELECT ends FROM pg_temp.transactions('st-used');
+SELECT pg_temp.send(pg_temp.event('c33', 'invoice.paid', '2024-02-01 01:00', pg_temp.invoice('c32', 'st-used', 'paid', '2024-01-01', '2024-02-01', 740)));
+SELECT * FROM pg_temp.transactions('st-used');
+SELECT * FROM pg_temp.state('st-used');
+-- a trial with a fee at its beginning is a trial
+SELECT pg_temp.send(pg_temp.event('c34', 'customer.subscription.created', '2024-01-01', pg_temp.sub('st-fee', 'trialing', '2024-01-01', '2099-01-08', 'c34', jsonb_build_object('trial_end', pg_temp.ts('2099-01-08')))));
+SELECT pg_temp.send(pg_temp.event('c35', 'invoice.paid', '2024-01-01', pg_temp.invoice('c34', 'st-fee', 'paid', '2024-01-01', '2099-01-08', 0, '{"subtotal": 500, "amount_due": 500, "amount_paid": 500}')));
+SELECT offer_type, price_value FROM adapty.transactions WHERE profile_id = pg_temp.profile('st-fee');
+SELECT * FROM pg_temp.events('st-fee');
+
 -- ---- changes of the plan ----
 -- at once, with an invoice for the rest of the period
 SELECT pg_temp.send(pg_temp.event('d1', 'customer.subscription.created', '2024-01-01', pg_temp.sub('st-upgrade', 'active', '2024-01-01', '2099-02-01', 'd1')));
