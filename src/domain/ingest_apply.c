@@ -217,6 +217,9 @@ apply_chain(Application *a, char *id, bool is_subscription, bool force)
 	{
 		a->result->has_profile = true;
 		a->result->profile_id = people.parent;
+		/* who owns one purchase of a customer that nobody knows is the customer */
+		if (!a->has_user && a->facts->customer_id != NULL && a->facts->customer_user_id == NULL)
+			(void) remember_customer(a->facts->store, a->facts->customer_id, &people.parent, NULL, false);
 	}
 	ingest_report_chain(a->facts, &chain, a->has_user && !has_owner ? &a->user : NULL, a->actor,
 						force || is_claim, &a->result->transactions, &a->result->detail);

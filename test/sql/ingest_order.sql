@@ -122,6 +122,9 @@ SELECT adapty.set_transaction('st-claim', '{"purchase_type": "subscription", "st
     "price": {"country": "IE", "currency": "USD", "value": 9.99}, "purchased_at": "2024-01-01T00:00:00Z", "originally_purchased_at": "2024-01-01T00:00:00Z", "expires_at": "2099-02-01T00:00:00Z", "renew_status": true}', create_missing => true) IS NOT NULL AS ok;
 SELECT pg_temp.send(pg_temp.event('w11', 'charge.refunded', '2024-01-05', pg_temp.charge('w10', 'st-claim', 999, 999)));
 SELECT * FROM pg_temp.state('st-claim');
+-- and so it is known who the customer is
+SELECT pg_temp.send(pg_temp.event('w14', 'invoice.paid', '2024-01-01', pg_temp.invoice('w14', 'st-claim', 'paid', '2024-01-01', '2099-02-01', 999, '{"subscription": "sub_another", "subscription_details": null}')));
+SELECT id FROM pg_temp.transactions('st-claim');
 -- two users of one customer: each subscription names its own
 SELECT pg_temp.send(pg_temp.event('w12', 'invoice.paid', '2024-01-01', pg_temp.invoice('w12', 'st-mother', 'paid', '2024-01-01', '2099-02-01', 999)));
 SELECT pg_temp.send(pg_temp.event('w13', 'invoice.paid', '2024-01-01', pg_temp.invoice('w13', 'st-mother', 'paid', '2024-01-01', '2099-02-01', 999, '{"subscription": "sub_child", "subscription_details": {"metadata": {"customer_user_id": "st-child"}}}')));
