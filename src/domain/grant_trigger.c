@@ -42,7 +42,7 @@ PG_FUNCTION_INFO_V1(adapty_access_grants_changed);
 PG_FUNCTION_INFO_V1(adapty_access_grants_truncated);
 
 #define ROWS_OF(which, table) "SELECT " which " AS which, t.* FROM " table " t"
-#define IN_ORDER " ORDER BY profile_id, access_level_id, which"
+#define IN_ORDER " ORDER BY profile_id, access_level_id, which, source, source_id"
 
 static SavedPlan inserted_rows = {
 	"inserted grants", ROWS_OF("1", "new_grants") IN_ORDER, SPI_OK_CURSOR, 0, {0}, NULL, InvalidOid
