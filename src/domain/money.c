@@ -411,6 +411,10 @@ adapty_revenue_rates(PG_FUNCTION_ARGS)
 #define CAN_BE_FILLED \
 	INCOMPLETE " AND (t.commission_rate IS NULL OR t.tax_rate IS NULL OR " KNOWN_NOW ")"
 
+/* What is reported between the locks and the filling in waits for the next call. */
+#define OF_LOCKED \
+	"t.profile_id = ANY (COALESCE($1, '{}') || '00000000-0000-0000-0000-000000000000'::uuid)"
+
 /* One at a time: two of them would wait for each other's rows. */
 static SavedPlan alone_plan = {
 	.name = "only one to fill in rates",
@@ -435,8 +439,10 @@ static SavedPlan fill_first_years_plan = {
 		"    AND t.purchase_type = 'subscription') chains "
 		"USING (profile_id, store, store_original_transaction_id) WHERE t.purchase_type = 'subscription'") ") y "
 	"WHERE t.store = y.store AND t.store_transaction_id = y.store_transaction_id "
-	"AND t.is_after_first_year <> y.is_after_first_year",
+	"AND t.is_after_first_year <> y.is_after_first_year AND " OF_LOCKED,
 	.expected = SPI_OK_UPDATE,
+	.nargs = 1,
+	.argtypes = {UUIDARRAYOID},
 };
 
 static SavedPlan fill_plan = {
@@ -446,8 +452,10 @@ static SavedPlan fill_plan = {
 	"    commission_rate = COALESCE(t.commission_rate, " COMMISSION_RATE("t.store", "t.purchase_type",
 		"t.price_country", "t.purchased_at", "t.is_after_first_year") "), "
 	"    tax_rate = COALESCE(t.tax_rate, " TAX_RATE("t.store", "t.price_country", "t.purchased_at") ") "
-	"WHERE " CAN_BE_FILLED,
+	"WHERE " CAN_BE_FILLED " AND " OF_LOCKED,
 	.expected = SPI_OK_UPDATE,
+	.nargs = 1,
+	.argtypes = {UUIDARRAYOID},
 };
 
 static SavedPlan refresh_plan = {
@@ -475,8 +483,8 @@ adapty_apply_currency_rates(PG_FUNCTION_ARGS)
 	(void) plan_execute(&alone_plan, NULL, NULL, false);
 	(void) plan_execute(&lock_plan, NULL, NULL, false);
 	profiles = scope_copy(&scope, 0, 1, &isnull);
-	(void) plan_execute(&fill_first_years_plan, NULL, NULL, false);
-	filled = plan_execute(&fill_plan, NULL, NULL, false);
+	(void) plan_execute(&fill_first_years_plan, &profiles, isnull ? "n" : NULL, false);
+	filled = plan_execute(&fill_plan, &profiles, isnull ? "n" : NULL, false);
 	if (!isnull)
 		(void) plan_execute(&refresh_plan, &profiles, NULL, false);
 	scope_leave(&scope);

@@ -78,6 +78,11 @@ SELECT pg_temp.report('pl-1', jsonb_build_object('store', 'play_store', 'store_p
 SELECT pg_temp.payload('pl-1', 'subscription_started', true, true, true, true);
 SELECT pg_temp.payload('pl-1', 'access_level_updated', false, false, false, true);
 
+-- a webhook sends what it is set to
+SELECT options, b ? 'user_attributes', b ? 'attributions' FROM (VALUES ('{}'), ('{"send_user_attributes": true}'), ('{"send_attribution": true}')) AS o (options),
+    LATERAL (SELECT adapty._webhook_body(jsonb_populate_record(NULL::adapty.webhooks, '{"event_names": {}}' || options::jsonb), e)::jsonb
+        FROM adapty.events e WHERE source_id = 'play_store:pl-1' LIMIT 1) AS x (b);
+
 -- ---- trial, still active, conversion; with the price of the trial only where it is asked for ----
 SELECT pg_temp.make('pl-2');
 SELECT pg_temp.report('pl-2', '{"expires_at": "2099-01-08T00:00:00Z", "offer": {"category": "introductory", "type": "free_trial", "id": "week"}}');

@@ -27,6 +27,8 @@ SELECT adapty.grant_access_level('user' || n, 'sports', is_lifetime => true) FRO
 SELECT adapty.grant_access_level('user' || n, 'premium', starts_at => now() + interval '1 day', duration => '7 days') FROM generate_series(151, 160) n;
 SELECT adapty.grant_access_level('user' || n, 'premium', expires_at => clock_timestamp() + interval '500 ms') FROM generate_series(161, 200) n;
 SELECT adapty.revoke_access_level('user1', 'premium');
+-- rates of revenue
+SELECT adapty.set_currency_rate('EUR', 0.92, '2024-01-01'), adapty.set_store_commission('stripe', 0.029), adapty.set_tax_rate('DE', 0.19);
 -- targeting: paywalls, a placement, a running test and who is in it
 SELECT adapty.define_product('Monthly', 'premium', 'monthly', '[{"store": "app_store", "store_product_id": "m"}]');
 SELECT adapty.define_offer('Monthly', 'Spring', store_offer_ids => '{"app_store": "spring"}');

@@ -1,0 +1,2 @@
+\timing on
+SELECT count(hand.payload(event)) FROM hand.payload_events;
