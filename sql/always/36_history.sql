@@ -83,7 +83,7 @@ CREATE OR REPLACE FUNCTION adapty._event_sentence(event adapty.events) RETURNS t
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT CASE event.event_type
+    SELECT coalesce(CASE event.event_type
         WHEN 'access_level_updated' THEN
             CASE WHEN event.is_active AND NOT event.was_active THEN 'got ' || f.level || f.until
                  WHEN event.is_active AND event.expires_at IS DISTINCT FROM event.previous_expires_at THEN 'has ' || f.level || f.until
@@ -118,7 +118,7 @@ CREATE OR REPLACE FUNCTION adapty._event_sentence(event adapty.events) RETURNS t
         WHEN 'billing_issue_detected' THEN 'payment for ' || f.product || ' failed'
         WHEN 'trial_active' THEN 'trial of ' || f.product || ' still runs' || f.period_end
         WHEN 'subscription_active' THEN 'subscription to ' || f.product || ' still runs' || f.period_end
-        ELSE replace(event.event_type::text, '_', ' ') END
+        END, replace(event.event_type::text, '_', ' '))
         || coalesce(', done by ' || event.actor, '') || coalesce(', reason: "' || event.reason || '"', '')
     FROM (SELECT
         'access level "' || event.access_level_id || '"' AS level,

@@ -130,8 +130,9 @@ SELECT * FROM pg_temp.story('hi-4');
 SELECT * FROM pg_temp.story('hi-3');
 SELECT * FROM pg_temp.story('nobody');
 SELECT count(*) FROM adapty.profile_timeline((SELECT profile_id FROM adapty.identities WHERE customer_user_id = 'hi-4')) a, adapty.profile_timeline('hi-4') b WHERE a = b;
--- every event has words
+-- every event has words, also one whose facts are not there
 SELECT count(*) FROM adapty.profile_timelines WHERE sentence IS NULL;
+SELECT adapty._event_sentence(jsonb_populate_record(NULL::adapty.events, '{"event_type": "trial_started", "reason": "none"}'));
 
 -- ---- who may see it ----
 SET ROLE adapty_analyst;
