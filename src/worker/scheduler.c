@@ -329,6 +329,7 @@ scheduler_turn(Scheduler *scheduler)
 {
 	StepOutcome outcome = STEP_DONE;
 	TimestampTz wake;
+	TimestampTz campaigns;
 
 	/* First open the plan, then look at wishes and table: what comes later stays in the plan. */
 	slot_plan_open();
@@ -348,7 +349,10 @@ scheduler_turn(Scheduler *scheduler)
 	{
 		case STEP_DONE:
 			scheduler->outdated_logged = false;
-			wake = Min(judge_batch(scheduler), work_on_campaigns(scheduler));
+			/* not within Min(), which would do it twice */
+			wake = judge_batch(scheduler);
+			campaigns = work_on_campaigns(scheduler);
+			wake = Min(wake, campaigns);
 			return Min(wake, scheduler->next_maintenance);
 		case STEP_FAILED:
 			return judge_failure(scheduler);
