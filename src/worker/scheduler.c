@@ -376,7 +376,8 @@ do_notify(Scheduler *scheduler)
 
 /*
  * Notifies if events were written, so that no writer need do it: notifying takes a lock at commit
- * that all who notify wait for.  Returns milliseconds after which to come again; -1 for not.
+ * that all who notify wait for.  Returns milliseconds after which to come again, 0 if it has notified, -1
+ * if there is nothing to notify.
  */
 static long
 notify_if_written(Scheduler *scheduler)
@@ -390,7 +391,7 @@ notify_if_written(Scheduler *scheduler)
 	(void) slot_written(true);
 	scheduler->next_notify = TimestampTzPlusMilliseconds(now, NOTIFY_MS);
 	(void) run_step(scheduler, do_notify, "notifying of events");
-	return -1;
+	return 0;
 }
 
 /* What pg_stat_activity shows of a sleep. */
@@ -441,16 +442,19 @@ scheduler_sleep(Scheduler *scheduler, TimestampTz wake)
 	{
 		TimestampTz planned = slot_planned();
 		long		timeout = sleep_timeout(scheduler, planned);
-
 		long		notify;
 
 		if (worker_housekeeping(0) || timeout == 0)
 			return;
 		notify = notify_if_written(scheduler);
-		if (notify >= 0)
+		if (notify == 0)
+		{
+			/* The plan may have been lowered meanwhile, and the sleep must be shown again. */
+			reported = DT_NOBEGIN;
+			continue;
+		}
+		if (notify > 0)
 			timeout = Min(timeout, notify);
-		else if (timeout > 0 && slot_planned() != planned)
-			continue;			/* lowered while we notified */
 		if (planned != reported)
 		{
 			/* the first time: the statistics of what has just been done */
