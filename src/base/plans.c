@@ -17,6 +17,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
 #include "base/compat.h"
@@ -119,11 +120,43 @@ plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 	return execute(plan, plan_ready(plan, 0), values, nulls, read_only);
 }
 
+/*
+ * Plans a statement for look-ups by index whatever the tables hold now.  A plan that is made while
+ * they are empty would read them as a whole, and would go on to do so when they have grown, until
+ * somebody analyses them: loading a new database by calls of our functions would take the square of
+ * its rows.
+ */
+static void
+plan_by_index(SPIPlanPtr prepared)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(prepared));
+	/* what cannot be done by index counts as so dear that the server would compile it */
+	static const char *const settings[] = {
+		"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"
+	};
+	CachedPlan *planned;
+	int			guc_level;
+
+	if (source->is_valid && source->gplan != NULL && source->gplan->is_valid)
+		return;
+	guc_level = NewGUCNestLevel();
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i], "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+								 true, 0, false);
+	planned = SPI_plan_get_cached_plan(prepared);
+	if (planned != NULL)
+		ReleaseCachedPlan(planned, CurrentResourceOwner);
+	AtEOXact_GUC(false, guc_level);
+}
+
 /* See plans.h. */
 uint64
 plan_execute_generic(SavedPlan *plan, Datum *values, const char *nulls, bool read_only)
 {
-	return execute(plan, plan_ready(plan, CURSOR_OPT_GENERIC_PLAN), values, nulls, read_only);
+	SPIPlanPtr	prepared = plan_ready(plan, CURSOR_OPT_GENERIC_PLAN);
+
+	plan_by_index(prepared);
+	return execute(plan, prepared, values, nulls, read_only);
 }
 
 /* See plans.h. */

@@ -59,7 +59,9 @@ extern uint64 plan_execute(SavedPlan *plan, Datum *values, const char *nulls, bo
 /*
  * The same with one plan for all arguments, for hot statements with branches.  Left to itself, the
  * plan cache plans anew for each call if constants in place of the arguments make branches go away:
- * that costs many times what they do.  A statement is always executed by the same of the two.
+ * that costs many times what they do.  The plan looks rows up by index, however few there are when it
+ * is made: for statements about one user or one purchase, not for sets.  A statement is always executed
+ * by the same of the two.
  */
 extern uint64 plan_execute_generic(SavedPlan *plan, Datum *values, const char *nulls, bool read_only);
 

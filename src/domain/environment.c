@@ -57,7 +57,7 @@ find_settings(const char *environment)
 {
 	Datum		values[1] = {CStringGetTextDatum(environment)};
 
-	return plan_execute(&settings_plan, values, NULL, false) > 0;
+	return plan_execute_generic(&settings_plan, values, NULL, false) > 0;
 }
 
 /* See environment.h. */
@@ -152,7 +152,7 @@ adapty_configure_environment(PG_FUNCTION_ARGS)
 			values[i] = CStringGetTextDatum(DatumGetCString(DirectFunctionCall1(enum_out, values[i])));
 	}
 	scope_enter(&scope);
-	(void) plan_execute(&configure_plan, values, nulls, false);
+	(void) plan_execute_generic(&configure_plan, values, nulls, false);
 	scope_leave(&scope);
 	PG_RETURN_VOID();
 }

@@ -223,7 +223,7 @@ profile_lock_spi(const pg_uuid_t *profile_id, bool skip_locked, bool *would_bloc
 	bool		found;
 
 	scope_enter(&scope);
-	found = plan_execute(skip_locked ? &lock_profile_skip : &lock_profile, &key, NULL, false) > 0;
+	found = plan_execute_generic(skip_locked ? &lock_profile_skip : &lock_profile, &key, NULL, false) > 0;
 	if (found)
 	{
 		bool		isnull;
@@ -234,7 +234,7 @@ profile_lock_spi(const pg_uuid_t *profile_id, bool skip_locked, bool *would_bloc
 	}
 	else if (skip_locked)
 	{
-		bool		exists = plan_execute(&profile_exists, &key, NULL, false) > 0;
+		bool		exists = plan_execute_generic(&profile_exists, &key, NULL, false) > 0;
 
 		if (would_block != NULL)
 			*would_block = exists;
@@ -308,7 +308,7 @@ access_level_check(const char *access_level_id)
 		ApiScope	scope;
 
 		scope_enter(&scope);
-		found = plan_execute(&find_access_level, &key, NULL, false) > 0;
+		found = plan_execute_generic(&find_access_level, &key, NULL, false) > 0;
 		scope_leave(&scope);
 	}
 	if (!found)
@@ -398,7 +398,7 @@ grant_load_spi(const pg_uuid_t *profile_id, const char *access_level_id, bool as
 	keys[0] = UUIDPGetDatum(profile_id);
 	keys[1] = access_level_id == NULL ? (Datum) 0 : CStringGetTextDatum(access_level_id);
 	scope_enter(&scope);
-	n = plan_execute(access_level_id == NULL ? &load_profile : &load_level, keys, NULL, as_of_snapshot);
+	n = plan_execute_generic(access_level_id == NULL ? &load_profile : &load_level, keys, NULL, as_of_snapshot);
 	for (uint64 i = 0; i < n; i++)
 	{
 		Datum		values[GRANT_NATTS];
@@ -474,7 +474,7 @@ grant_store_spi(const AccessGrant *grant, Datum *values, bool *nulls)
 	PG_TRY();
 	{
 		writer_begin();
-		if (plan_execute(grant->is_stored ? &update_grant : &insert_grant, values, spi_nulls, false) != 1)
+		if (plan_execute_generic(grant->is_stored ? &update_grant : &insert_grant, values, spi_nulls, false) != 1)
 			concurrent_change("grant");
 	}
 	PG_FINALLY();

@@ -46,7 +46,7 @@ idempotency_find(const pg_uuid_t *profile_id, const char *key, const char *reque
 	char	   *known;
 	bool		isnull;
 
-	if (plan_execute(&find_plan, values, NULL, false) == 0)
+	if (plan_execute_generic(&find_plan, values, NULL, false) == 0)
 		return false;
 	desc = SPI_tuptable->tupdesc;
 	row = SPI_tuptable->vals[0];
@@ -68,5 +68,5 @@ idempotency_store(const pg_uuid_t *profile_id, const char *key, const char *requ
 	Datum		values[4] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(key),
 	CStringGetTextDatum(request), JsonbPGetDatum(result)};
 
-	(void) plan_execute(&store_plan, values, NULL, false);
+	(void) plan_execute_generic(&store_plan, values, NULL, false);
 }

@@ -75,7 +75,7 @@ lookup_by_spi(const text *customer_user_id, Snapshot snapshot, pg_uuid_t *profil
 	if (snapshot != NULL)
 		PushActiveSnapshot(snapshot);
 	scope_enter(&scope);
-	found = plan_execute(&find_identity, values, NULL, true) > 0;
+	found = plan_execute_generic(&find_identity, values, NULL, true) > 0;
 	if (found)
 	{
 		bool		isnull;
@@ -249,20 +249,20 @@ identify_once(const UserRef *anonymous, const text *customer_user_id, pg_uuid_t 
 	identity[0] = PointerGetDatum(customer_user_id);
 	identity[1] = UUIDPGetDatum(&anonymous->profile_id);
 
-	if (plan_execute(&hold_profile, &identity[1], NULL, false) == 0)
+	if (plan_execute_generic(&hold_profile, &identity[1], NULL, false) == 0)
 		profile_not_found(anonymous);
-	if (plan_execute(&find_identity, &identity[0], NULL, false) > 0)
+	if (plan_execute_generic(&find_identity, &identity[0], NULL, false) > 0)
 	{
 		*result = *DatumGetUUIDP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
 											   1, &isnull));
 		return true;
 	}
-	if (plan_execute(&find_customer_user_id, &identity[1], NULL, false) > 0)
+	if (plan_execute_generic(&find_customer_user_id, &identity[1], NULL, false) > 0)
 		report_other_identity(&anonymous->profile_id,
 							  SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
 							  customer_user_id);
 	*result = anonymous->profile_id;
-	return plan_execute(&insert_identity, identity, NULL, false) > 0;
+	return plan_execute_generic(&insert_identity, identity, NULL, false) > 0;
 }
 
 /* adapty.identify(profile_id, customer_user_id): see the function's COMMENT. */

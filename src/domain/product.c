@@ -529,7 +529,7 @@ product_of_store(const char *store, const char *store_product_id, const char *st
 	HeapTuple	row;
 	bool		isnull;
 
-	if (plan_execute(&product_of_store_plan, values, NULL, false) == 0)
+	if (plan_execute_generic(&product_of_store_plan, values, NULL, false) == 0)
 		return false;
 	desc = SPI_tuptable->tupdesc;
 	row = SPI_tuptable->vals[0];

@@ -142,7 +142,7 @@ read_head(const ApiScope *scope, const pg_uuid_t *profile_id, bool as_of_snapsho
 	Datum		arg = UUIDPGetDatum(profile_id);
 	bool		isnull;
 
-	if (plan_execute(&select_head, &arg, NULL, as_of_snapshot) == 0)
+	if (plan_execute_generic(&select_head, &arg, NULL, as_of_snapshot) == 0)
 		return false;
 	head->total_revenue_usd = DatumGetNumeric(scope_copy(scope, 0, 1, &isnull));
 	head->custom_attributes = DatumGetJsonbP(scope_copy(scope, 0, 2, &isnull));
@@ -159,7 +159,7 @@ add_selected(JsonbBuild *jb, const ApiScope *scope, SavedPlan *plan, Datum *args
 {
 	bool		isnull;
 
-	(void) plan_execute(plan, args, NULL, as_of_snapshot);
+	(void) plan_execute_generic(plan, args, NULL, as_of_snapshot);
 	jb_jsonb(jb, DatumGetJsonbP(scope_copy(scope, 0, 1, &isnull)));
 }
 

@@ -142,7 +142,7 @@ purchase_people_load(const TransactionReport *t, PurchasePeople *people)
 {
 	Datum		values[4] = {CStringGetTextDatum(t->store), CStringGetTextDatum(purchase_key(t)),
 	CStringGetTextDatum(t->store_transaction_id), BoolGetDatum(t->is_subscription)};
-	uint64		n = plan_execute(&people_plan, values, NULL, false);
+	uint64		n = plan_execute_generic(&people_plan, values, NULL, false);
 	bool		isnull;
 
 	memset(people, 0, sizeof(*people));
@@ -185,7 +185,7 @@ is_identified(const pg_uuid_t *profile_id)
 {
 	Datum		values[1] = {UUIDPGetDatum(profile_id)};
 
-	return plan_execute(&identified_plan, values, NULL, false) > 0;
+	return plan_execute_generic(&identified_plan, values, NULL, false) > 0;
 }
 
 /* The inheritor of a profile_id, added if it is not there; NULL without "add". */
@@ -215,7 +215,7 @@ put_inheritor(const TransactionReport *t, const pg_uuid_t *parent, Inheritor *in
 	CStringGetTextDatum(purchase_key(t))};
 
 	inheritor->is_entitled = is_entitled;
-	(void) plan_execute(&put_plan, values, NULL, false);
+	(void) plan_execute_generic(&put_plan, values, NULL, false);
 }
 
 /* WARNING: the policy gives this profile nothing of the purchase. */
@@ -499,7 +499,7 @@ void
 sharing_hand_over(const LockedProfile *profile)
 {
 	Datum		key[1] = {UUIDPGetDatum(&profile->profile_id)};
-	uint64		n = plan_execute(&heirs_plan, key, NULL, false);
+	uint64		n = plan_execute_generic(&heirs_plan, key, NULL, false);
 	pg_uuid_t  *heirs = palloc(sizeof(pg_uuid_t) * (n + 1));
 	char	  **stores = palloc(sizeof(char *) * (n + 1));
 	char	  **keys = palloc(sizeof(char *) * (n + 1));
@@ -521,11 +521,11 @@ sharing_hand_over(const LockedProfile *profile)
 
 		if (!profile_lock(&heirs[i], false, NULL, &heir))
 			continue;
-		(void) plan_execute(&inherit_transactions_plan, values, NULL, false);
-		is_subscription = plan_execute(&inherit_chain_plan, values, NULL, false) > 0;
-		(void) plan_execute(&inherit_timers_plan, values, NULL, false);
-		(void) plan_execute(&new_parent_plan, values, NULL, false);
-		(void) plan_execute(&remove_plan, values + 1, NULL, false);
+		(void) plan_execute_generic(&inherit_transactions_plan, values, NULL, false);
+		is_subscription = plan_execute_generic(&inherit_chain_plan, values, NULL, false) > 0;
+		(void) plan_execute_generic(&inherit_timers_plan, values, NULL, false);
+		(void) plan_execute_generic(&new_parent_plan, values, NULL, false);
+		(void) plan_execute_generic(&remove_plan, values + 1, NULL, false);
 		turn_into_own(&heir, stores[i], keys[i], is_subscription);
 		subscription_refresh_profile(&heir);
 	}

@@ -240,7 +240,7 @@ has_access_spi(const pg_uuid_t *profile_id, Datum access_level_id, TimestampTz n
 	args[1] = access_level_id;
 	args[2] = TimestampTzGetDatum(now);
 	scope_enter(&scope);
-	found = plan_execute(&has_active_grant, args, NULL, true) > 0;
+	found = plan_execute_generic(&has_active_grant, args, NULL, true) > 0;
 	scope_leave(&scope);
 	return found;
 }
@@ -328,7 +328,7 @@ access_level_by_view(const GrantGroup *group)
 	args[0] = UUIDPGetDatum(&group->profile_id);
 	args[1] = CStringGetTextDatum(group->access_level_id);
 	scope_enter(&scope);
-	if (plan_execute(&select_access_level, args, NULL, false) != 1)
+	if (plan_execute_generic(&select_access_level, args, NULL, false) != 1)
 		elog(ERROR, "access level \"%s\" is not in the view", group->access_level_id);
 	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, nulls);
 	MemoryContextSwitchTo(scope.caller_context);
@@ -430,15 +430,15 @@ fill_status(ApiScope *scope, const pg_uuid_t *profile_id, TimestampTz as_of, boo
 	if (is_past)
 	{
 		nulls[3] = false;
-		if (plan_execute(&select_past_state, args, NULL, true) > 0)
+		if (plan_execute_generic(&select_past_state, args, NULL, true) > 0)
 			values[3] = scope_copy(scope, 0, 1, &nulls[3]);
-		else if (plan_execute(&had_subscription, args, NULL, true) > 0)
+		else if (plan_execute_generic(&had_subscription, args, NULL, true) > 0)
 			/* Retention has removed its events: what is known of it now, at that moment. */
 			values[3] = enum_datum(ENUM_SUBSCRIPTION_STATE, subscription_state_of_profile(profile_id, as_of));
 		else
 			values[3] = enum_datum(ENUM_SUBSCRIPTION_STATE, SUBSCRIPTION_STATE_NEVER_SUBSCRIBED);
 	}
-	plan_execute(&select_status, args, NULL, true);
+	plan_execute_generic(&select_status, args, NULL, true);
 	for (int i = 0; i < 5; i++)
 		values[4 + i] = scope_copy(scope, 0, i + 1, &nulls[4 + i]);
 }
@@ -463,7 +463,7 @@ profile_status(FunctionCallInfo fcinfo, UserRef user)
 		elog(ERROR, "return type must be a row type");
 	user_resolve(&user, &profile_id);
 	scope_enter(&scope);
-	if (plan_execute(&select_profile, &key, NULL, true) == 0)
+	if (plan_execute_generic(&select_profile, &key, NULL, true) == 0)
 		profile_not_found(&user);
 	values[0] = key;
 	values[1] = scope_copy(&scope, 0, 3, &nulls[1]);

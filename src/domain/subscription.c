@@ -300,7 +300,7 @@ chain_load(const pg_uuid_t *profile_id, const char *store, const char *store_ori
 	Datum		values[3] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(store),
 	CStringGetTextDatum(store_original_transaction_id)};
 
-	if (plan_execute(&chain_plan, values, NULL, false) == 0)
+	if (plan_execute_generic(&chain_plan, values, NULL, false) == 0)
 		return false;
 	chain_read_row(0, 1, store, chain);
 	return true;
@@ -340,7 +340,7 @@ chain_reread(Chain *chain)
 	Datum		values[3] = {UUIDPGetDatum(&chain->profile_id), CStringGetTextDatum(chain->store),
 	CStringGetTextDatum(chain->store_original_transaction_id)};
 
-	if (plan_execute(&newest_plan, values, NULL, false) == 0)
+	if (plan_execute_generic(&newest_plan, values, NULL, false) == 0)
 		elog(ERROR, "chain \"%s\" has no transaction", chain->store_original_transaction_id);
 	chain_read_row(0, 1, chain->store, &newest);
 	chain_take(chain, &newest.newest, newest.is_mapped ? &newest.product_id : NULL);
@@ -408,7 +408,7 @@ chain_store(Chain *chain)
 	char		nulls[N_STORE_ARGS + 1];
 
 	chain_values(chain, values, nulls);
-	if (plan_execute(chain->exists ? &update_plan : &insert_plan, values, nulls, false) != 1)
+	if (plan_execute_generic(chain->exists ? &update_plan : &insert_plan, values, nulls, false) != 1)
 	{
 		if (chain->exists)
 			elog(ERROR, "chain \"%s\" is not there", chain->store_original_transaction_id);
@@ -426,8 +426,8 @@ chain_claim(const pg_uuid_t *profile_id, const char *store,
 	Datum		values[3] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(store),
 	CStringGetTextDatum(store_original_transaction_id)};
 
-	(void) plan_execute(&claim_plan, values, NULL, false);
-	(void) plan_execute(&claim_timers_plan, values, NULL, false);
+	(void) plan_execute_generic(&claim_plan, values, NULL, false);
+	(void) plan_execute_generic(&claim_timers_plan, values, NULL, false);
 }
 
 /* See subscription.h. */
@@ -437,7 +437,7 @@ chain_former_levels(const Chain *chain, const char *access_level_id, FormerLevel
 	Datum		values[4] = {UUIDPGetDatum(&chain->profile_id), CStringGetTextDatum(chain->store),
 		CStringGetTextDatum(chain->store_original_transaction_id),
 	access_level_id == NULL ? (Datum) 0 : CStringGetTextDatum(access_level_id)};
-	int			n = (int) plan_execute(&former_plan, values, access_level_id == NULL ? "   n" : NULL, false);
+	int			n = (int) plan_execute_generic(&former_plan, values, access_level_id == NULL ? "   n" : NULL, false);
 
 	*former = palloc(sizeof(FormerLevel) * (n + 1));
 	for (int i = 0; i < n; i++)
@@ -543,7 +543,7 @@ chain_announce_end(const LockedProfile *profile, Chain *chain, const char *actor
 		Datum		values[4] = {UUIDPGetDatum(&chain->profile_id), CStringGetTextDatum(chain->store),
 			CStringGetTextDatum(chain->store_original_transaction_id), TimestampTzGetDatum(at)};
 
-		(void) plan_execute(&announced_plan, values, NULL, false);
+		(void) plan_execute_generic(&announced_plan, values, NULL, false);
 	}
 }
 
@@ -552,7 +552,7 @@ SubscriptionState
 subscription_state_of_profile(const pg_uuid_t *profile_id, TimestampTz now)
 {
 	Datum		values[1] = {UUIDPGetDatum(profile_id)};
-	uint64		n = plan_execute(&chains_plan, values, NULL, false);
+	uint64		n = plan_execute_generic(&chains_plan, values, NULL, false);
 	SubscriptionState best = SUBSCRIPTION_STATE_NEVER_SUBSCRIBED;
 	Chain	   *chains = palloc(sizeof(Chain) * (n + 1));
 	int			best_rank = INT_MAX;
@@ -584,7 +584,7 @@ subscription_refresh_profile(const LockedProfile *profile)
 	Datum		values[2] = {UUIDPGetDatum(&profile->profile_id),
 	CStringGetTextDatum(enum_label(ENUM_SUBSCRIPTION_STATE, state))};
 
-	(void) plan_execute(&refresh_plan, values, NULL, false);
+	(void) plan_execute_generic(&refresh_plan, values, NULL, false);
 }
 
 /* See subscription.h. */
@@ -646,7 +646,7 @@ adapty_subscription_lifecycle(PG_FUNCTION_ARGS)
 	const char *name = NULL;
 
 	scope_enter(&scope);
-	if (plan_execute(&test_clock_plan, key, NULL, true) > 0)
+	if (plan_execute_generic(&test_clock_plan, key, NULL, true) > 0)
 		now += DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
 										   &(bool) {false}));
 	if (chain_load(profile_id, text_to_cstring(PG_GETARG_TEXT_PP(1)),

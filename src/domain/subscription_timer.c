@@ -85,7 +85,7 @@ set_timer(const LockedProfile *profile, const Chain *chain, const char *timer, T
 
 	if (TIMESTAMP_NOT_FINITE(fires_at))
 		return;
-	(void) plan_execute(&set_plan, values, NULL, false);
+	(void) plan_execute_generic(&set_plan, values, NULL, false);
 	wake_at_commit(due);
 }
 
@@ -225,7 +225,7 @@ timer_fire(const DueTimer *due, bool *would_block)
 		profile.now = profile.profile_now = clock_write_now();
 	values[4] = TimestampTzGetDatum(profile.now);
 	scope_enter(&scope);
-	found = plan_execute(&take_plan, values, NULL, false) > 0;
+	found = plan_execute_generic(&take_plan, values, NULL, false) > 0;
 	if (found)
 		fire(&profile, due, row_time(0, 1));
 	scope_leave(&scope);
@@ -238,7 +238,7 @@ timers_move(const LockedProfile *profile)
 {
 	Datum		values[2] = {UUIDPGetDatum(&profile->profile_id),
 	Float8GetDatum((double) profile->test_clock_offset)};
-	uint64		n = plan_execute(&move_plan, values, NULL, false);
+	uint64		n = plan_execute_generic(&move_plan, values, NULL, false);
 
 	for (uint64 i = 0; i < n; i++)
 		wake_at_commit(row_time(i, 1));

@@ -13,7 +13,7 @@
  *		renewal, its reason and the end of the period by renew_status_changed_at; none is the earliest
  *		a billing issue and its grace period stay until a report has a later end: then it was paid
  *		a pause stays until a report is newer by renew_status_changed_at
- *		A refund is never taken back.
+ *		A refund is never taken back, a variation_id never forgotten.
  *		On a tie the last to arrive holds.
  */
 #include "postgres.h"
@@ -302,6 +302,9 @@ transaction_report_merge(const TransactionReport *known, const TransactionReport
 			merged->times.resumes_at = k->resumes_at;
 		}
 	}
+	/* where the purchase came from is told once, often by the app alone */
+	if (merged->variation_id == NULL)
+		merged->variation_id = known->variation_id;
 	merged->reported_at = Max(known->reported_at, report->reported_at);
 	keep_refund(merged, known, report, is_older);
 	transaction_report_derive(merged);

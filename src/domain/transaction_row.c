@@ -284,7 +284,7 @@ purchase_load(const TransactionReport *report, StoredTransaction *known, Chain *
 	CStringGetTextDatum(report->store_transaction_id)};
 
 	/* a one-time purchase has no chain */
-	if (plan_execute(&purchase_plan, values, report->is_subscription ? NULL : " n ", false) != 1)
+	if (plan_execute_generic(&purchase_plan, values, report->is_subscription ? NULL : " n ", false) != 1)
 		elog(ERROR, "a purchase must be known or not");
 	chain_read_row(0, 1, report->store, chain);
 	read_transaction(N_CHAIN_COLUMNS + 1, report, known);
@@ -297,7 +297,7 @@ transaction_insert(const pg_uuid_t *profile_id, const TransactionReport *t, cons
 	PlanArgs	args;
 
 	put_args(&args, profile_id, t, product_id);
-	return plan_execute(&insert_plan, args.values, args.nulls, false) == 1;
+	return plan_execute_generic(&insert_plan, args.values, args.nulls, false) == 1;
 }
 
 /* See transaction_row.h. */
@@ -307,7 +307,7 @@ transaction_update(const pg_uuid_t *profile_id, const TransactionReport *t, cons
 	PlanArgs	args;
 
 	put_args(&args, profile_id, t, product_id);
-	if (plan_execute(&update_plan, args.values, args.nulls, false) != 1)
+	if (plan_execute_generic(&update_plan, args.values, args.nulls, false) != 1)
 		elog(ERROR, "transaction \"%s\" of store \"%s\" is not there", t->store_transaction_id, t->store);
 }
 
@@ -318,7 +318,7 @@ transaction_claim(const pg_uuid_t *profile_id, const TransactionReport *t)
 	Datum		values[3] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(t->store),
 	CStringGetTextDatum(t->is_subscription ? t->store_original_transaction_id : t->store_transaction_id)};
 
-	if (plan_execute(t->is_subscription ? &claim_chain_plan : &claim_one_plan, values, NULL, false) == 0)
+	if (plan_execute_generic(t->is_subscription ? &claim_chain_plan : &claim_one_plan, values, NULL, false) == 0)
 		return false;
 	if (t->is_subscription)
 		chain_claim(profile_id, t->store, t->store_original_transaction_id);
@@ -332,7 +332,7 @@ transaction_forget_nobodys(const TransactionReport *t)
 	Datum		values[2] = {CStringGetTextDatum(t->store),
 	CStringGetTextDatum(t->is_subscription ? t->store_original_transaction_id : t->store_transaction_id)};
 
-	(void) plan_execute(t->is_subscription ? &forget_chain_plan : &forget_one_plan, values, NULL, false);
+	(void) plan_execute_generic(t->is_subscription ? &forget_chain_plan : &forget_one_plan, values, NULL, false);
 	if (t->is_subscription)
 		chain_forget_nobodys(t->store, t->store_original_transaction_id);
 }
@@ -345,5 +345,5 @@ transaction_mark_refunded(const pg_uuid_t *profile_id, const char *store,
 	Datum		values[4] = {UUIDPGetDatum(profile_id), CStringGetTextDatum(store),
 	CStringGetTextDatum(store_transaction_id), TimestampTzGetDatum(at)};
 
-	return plan_execute(&refund_plan, values, NULL, false) > 0;
+	return plan_execute_generic(&refund_plan, values, NULL, false) > 0;
 }
