@@ -55,6 +55,11 @@ CREATE OR REPLACE FUNCTION adapty_api.v2_set_integration_identifiers(bytea) RETU
     AS 'MODULE_PATHNAME', 'adapty_api_v2_set_integration_identifiers';
 COMMENT ON FUNCTION adapty_api.v2_set_integration_identifiers(bytea) IS
     'POST /api/v2/server-side-api/integration/profile/set/integration-identifiers/';
+CREATE OR REPLACE FUNCTION adapty_api.v2_validate_paddle_token(bytea) RETURNS adapty_api."*/*"
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_api_v2_validate_paddle_token';
+COMMENT ON FUNCTION adapty_api.v2_validate_paddle_token(bytea) IS
+    'POST /api/v2/server-side-api/purchase/paddle/token/validate/';
 
 -- Who may do what is decided by the function: a key that may not gets the answer that the API documents.
 REVOKE ALL ON FUNCTION
@@ -68,7 +73,8 @@ REVOKE ALL ON FUNCTION
     adapty_api.v2_get_refund_saver_settings(bytea),
     adapty_api.v2_set_refund_saver_settings(bytea),
     adapty_api.v2_get_integration_identifiers(bytea),
-    adapty_api.v2_set_integration_identifiers(bytea)
+    adapty_api.v2_set_integration_identifiers(bytea),
+    adapty_api.v2_validate_paddle_token(bytea)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     adapty_api.v2_get_profile(bytea),
@@ -81,7 +87,8 @@ GRANT EXECUTE ON FUNCTION
     adapty_api.v2_get_refund_saver_settings(bytea),
     adapty_api.v2_set_refund_saver_settings(bytea),
     adapty_api.v2_get_integration_identifiers(bytea),
-    adapty_api.v2_set_integration_identifiers(bytea)
+    adapty_api.v2_set_integration_identifiers(bytea),
+    adapty_api.v2_validate_paddle_token(bytea)
     TO adapty_server, adapty_sdk;
 
 -- Paywalls

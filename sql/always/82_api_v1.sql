@@ -29,13 +29,19 @@ CREATE OR REPLACE FUNCTION adapty_api.v1_revoke_access_level(bytea) RETURNS adap
     AS 'MODULE_PATHNAME', 'adapty_api_v1_revoke_access_level';
 COMMENT ON FUNCTION adapty_api.v1_revoke_access_level(bytea) IS
     'POST /api/v1/sdk/profiles/{profile_id_or_customer_user_id}/paid-access-levels/{access_level}/revoke/';
+CREATE OR REPLACE FUNCTION adapty_api.v1_validate_stripe_token(bytea) RETURNS adapty_api."*/*"
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'adapty_api_v1_validate_stripe_token';
+COMMENT ON FUNCTION adapty_api.v1_validate_stripe_token(bytea) IS
+    'POST /api/v1/sdk/purchase/stripe/token/validate/';
 REVOKE ALL ON FUNCTION
     adapty_api.v1_create_profile(bytea),
     adapty_api.v1_get_profile(bytea),
     adapty_api.v1_update_profile(bytea),
     adapty_api.v1_delete_profile(bytea),
     adapty_api.v1_grant_access_level(bytea),
-    adapty_api.v1_revoke_access_level(bytea)
+    adapty_api.v1_revoke_access_level(bytea),
+    adapty_api.v1_validate_stripe_token(bytea)
     FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     adapty_api.v1_create_profile(bytea),
@@ -43,5 +49,6 @@ GRANT EXECUTE ON FUNCTION
     adapty_api.v1_update_profile(bytea),
     adapty_api.v1_delete_profile(bytea),
     adapty_api.v1_grant_access_level(bytea),
-    adapty_api.v1_revoke_access_level(bytea)
+    adapty_api.v1_revoke_access_level(bytea),
+    adapty_api.v1_validate_stripe_token(bytea)
     TO adapty_server, adapty_sdk;

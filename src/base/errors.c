@@ -76,6 +76,12 @@ static const ConditionInfo conditions[N_CONDITIONS] = {
 	[COND_UNAVAILABLE] = {"service_unavailable", "PT503", 503},
 	[COND_INTERNAL_ERROR] = {"internal_error", "XX000", 500},
 	[COND_NOT_AUTHENTIC] = {"not_authentic", "28000", 403},
+	[COND_STRIPE_KEY_NOT_FOUND] = {"stripe_api_key_not_found", "PT400", 400},
+	[COND_PADDLE_KEY_NOT_FOUND] = {"paddle_api_key_not_found", "PT400", 400},
+	[COND_STRIPE_PURCHASE_NOT_FOUND] = {"invalid_stripe_credentials_or_purchase_not_found", "PT400", 400},
+	[COND_PADDLE_PURCHASE_NOT_FOUND] = {"invalid_paddle_credentials_or_purchase_not_found", "PT400", 400},
+	[COND_NO_PRODUCTS_FOUND] = {"no_products_found", "PT400", 400},
+	[COND_STORE_UNAVAILABLE] = {"store_unavailable", "PT502", 502},
 };
 
 /* The catalogue's row of a condition. */

@@ -76,6 +76,12 @@ typedef enum AdaptyCondition
 	COND_UNAVAILABLE,			/* for now: lock or statement timeout, deadlock, read-only server */
 	COND_INTERNAL_ERROR,
 	COND_NOT_AUTHENTIC,			/* an event that nothing proves to be a store's */
+	COND_STRIPE_KEY_NOT_FOUND,	/* there is none to ask the store with */
+	COND_PADDLE_KEY_NOT_FOUND,
+	COND_STRIPE_PURCHASE_NOT_FOUND,	/* the store refuses the key, or does not know the purchase */
+	COND_PADDLE_PURCHASE_NOT_FOUND,
+	COND_NO_PRODUCTS_FOUND,		/* what the store knows by this token is no purchase */
+	COND_STORE_UNAVAILABLE,		/* a store that was asked does not answer as it should */
 	N_CONDITIONS
 } AdaptyCondition;
 

@@ -34,6 +34,7 @@ int			adapty_ingest_tolerance = 300;
 int			adapty_ingested_event_retention = 90;
 int			adapty_max_sleep = 60000;
 bool		adapty_scheduler = true;
+int			adapty_store_timeout = 8000;
 int			adapty_test_clock_offset = 0;
 bool		adapty_logical_messages = false;
 bool		adapty_notify_events = true;
@@ -271,6 +272,14 @@ guc_init(void)
 							 true,
 							 PGC_SIGHUP, 0,
 							 NULL, NULL, NULL);
+
+	DefineCustomIntVariable("adapty.store_timeout",
+							"Time that a store has for all answers about one token.",
+							"Keep it below the statement_timeout of who asks, so that the error says what happened.",
+							&adapty_store_timeout,
+							8000, 10, 300000,
+							PGC_SUSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
 
 	DefineCustomIntVariable("adapty.test_clock_offset",
 							"Time by which this session's readings of access are ahead of the clock.",

@@ -21,6 +21,7 @@ extern int	adapty_ingest_tolerance;	/* seconds by which a signature may be older
 extern int	adapty_ingested_event_retention;	/* days; 0 keeps what was seen for ever */
 extern int	adapty_max_sleep;			/* ms; the scheduler looks at the table at least so often */
 extern bool adapty_scheduler;			/* run schedulers at all */
+extern int	adapty_store_timeout;		/* ms for all that a store is asked about one token */
 extern int	adapty_test_clock_offset;	/* seconds by which this session's reads are ahead */
 extern bool adapty_logical_messages;	/* events as logical decoding messages */
 extern bool adapty_notify_events;	/* NOTIFY adapty_events for those who listen */

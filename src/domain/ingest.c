@@ -170,18 +170,18 @@ report_unreadable(const char *why)
 }
 
 /*
- * The payload as text of the server's encoding, with \u0000, which JSON allows and jsonb does not,
+ * The payload as text of the server's encoding (NULL with the reason in *why if it is none), with \u0000, which JSON allows and jsonb does not,
  * made U+FFFD: a name with one in it must not keep an event out for ever.
  */
 static char *
-payload_text(const char *payload, size_t length)
+payload_text(const char *payload, size_t length, const char **why)
 {
 	char	   *text;
 
-	if (length > MaxAllocSize / 4)
-		report_unreadable("It is too long.");
-	if (!pg_verify_mbstr(PG_UTF8, payload, (int) length, true) || memchr(payload, '\0', length) != NULL)
-		report_unreadable("It is not UTF-8.");
+	*why = length > MaxAllocSize / 4 ? "It is too long." : "It is not UTF-8.";
+	if (length > MaxAllocSize / 4 ||
+		!pg_verify_mbstr(PG_UTF8, payload, (int) length, true) || memchr(payload, '\0', length) != NULL)
+		return NULL;
 	text = pg_any_to_server(pnstrdup(payload, length), (int) length, PG_UTF8);
 	for (char *c = strchr(text, '\\'); c != NULL && c[1] != '\0'; c = strchr(c + 2, '\\'))
 		if (strncmp(c, "\\u0000", 6) == 0)
@@ -189,14 +189,17 @@ payload_text(const char *payload, size_t length)
 	return text;
 }
 
-/* The payload as JSON; errors do not show it: it is full of what concerns the customer alone. */
+/* The payload as JSON; NULL with the reason in *why if it is none. */
 static Jsonb *
-parse_payload(const char *payload, size_t length)
+parse_quietly(const char *payload, size_t length, const char **why)
 {
 	MemoryContext context = CurrentMemoryContext;
-	char	   *text = payload_text(payload, length);
+	char	   *text = payload_text(payload, length, why);
 	Jsonb	   *volatile result = NULL;
 
+	if (text == NULL)
+		return NULL;
+	*why = "It is not JSON that the database can hold.";
 	PG_TRY();
 	{
 		result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
@@ -212,15 +215,35 @@ parse_payload(const char *payload, size_t length)
 		category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 		if (category != ERRCODE_DATA_EXCEPTION && category != ERRCODE_PROGRAM_LIMIT_EXCEEDED)
 			ReThrowError(error);
-		report_unreadable("It is not JSON that the database can hold.");
 	}
 	PG_END_TRY();
 	return result;
 }
 
-/* All times of the facts as "none". */
-static void
-init_facts(IngestFacts *facts, const char *store)
+/* The payload as JSON; errors do not show it: it is full of what concerns the customer alone. */
+static Jsonb *
+parse_payload(const char *payload, size_t length)
+{
+	const char *why;
+	Jsonb	   *result = parse_quietly(payload, length, &why);
+
+	if (result == NULL)
+		report_unreadable(why);
+	return result;
+}
+
+/* See ingest.h. */
+Jsonb *
+ingest_parse(const char *payload, size_t length)
+{
+	const char *why;
+
+	return parse_quietly(payload, length, &why);
+}
+
+/* See ingest.h. */
+void
+ingest_init_facts(IngestFacts *facts, const char *store)
 {
 	memset(facts, 0, sizeof(*facts));
 	facts->store = store;
@@ -345,7 +368,7 @@ ingest_proved(const IngestProvider *provider, const char *environment, Jsonb *pa
 	IngestResult result = {0};
 	const char *type = NULL;
 
-	init_facts(&facts, provider->name);
+	ingest_init_facts(&facts, provider->name);
 	facts.environment = environment;
 	if (!provider->read_envelope(event, &facts, &type))
 		report_unreadable("It has not the id, type, time and object that every event has.");

@@ -144,6 +144,8 @@ typedef struct IngestProvider
 	bool		(*read_envelope) (JsonNode event, IngestFacts *facts, const char **type);
 	/* everything else */
 	void		(*read) (JsonNode event, const char *type, IngestFacts *facts);
+	/* the same of an object that the store was asked for, as an event of that type would tell of it; NULL for none */
+	void		(*read_object) (JsonNode object, const char *type, IngestFacts *facts);
 } IngestProvider;
 
 extern const IngestProvider ingest_stripe;
@@ -151,6 +153,12 @@ extern const IngestProvider ingest_paddle;
 extern const IngestProvider ingest_chargebee;
 
 /* ---- ingest.c ---- */
+
+/* A store's words as JSON; NULL if they are none that the database can hold. */
+extern Jsonb *ingest_parse(const char *payload, size_t length);
+
+/* No facts yet: all times are NO_TIME. */
+extern void ingest_init_facts(IngestFacts *facts, const char *store);
 
 /*
  * Forgets at most n events that are older than adapty.ingested_event_retention; whether there may be
@@ -188,6 +196,9 @@ typedef struct KnownChain
  * of facts that have none from what is known.
  */
 extern void ingest_lock(IngestFacts *facts);
+
+/* The same for several (a list of IngestFacts) at once. */
+extern void ingest_lock_all(List *all);
 
 /* Takes the lock of which there is one: who goes through many customers does so alone. */
 extern void ingest_lock_alone(void);

@@ -66,6 +66,7 @@ typedef struct Application
 	const IngestFacts *facts;
 	const char *actor;
 	bool		has_user;
+	bool		is_user_claiming;	/* the user says so, and not the store */
 	pg_uuid_t	user;			/* whom the event or its customer stands for */
 	List	   *subscriptions;	/* what the event is about: C strings */
 	List	   *purchases;
@@ -213,7 +214,7 @@ apply_chain(Application *a, char *id, bool is_subscription, bool force)
 	/* what was nobody's for its first moments only is new to its owner, with all its events */
 	if (is_claim && chain.n == 1)
 		transaction_forget_nobodys(&key);
-	if (has_owner)
+	if (has_owner && !a->is_user_claiming)
 	{
 		a->result->has_profile = true;
 		a->result->profile_id = people.parent;
@@ -221,8 +222,9 @@ apply_chain(Application *a, char *id, bool is_subscription, bool force)
 		if (!a->has_user && a->facts->customer_id != NULL && a->facts->customer_user_id == NULL)
 			(void) remember_customer(a->facts->store, a->facts->customer_id, &people.parent, NULL, false);
 	}
-	ingest_report_chain(a->facts, &chain, a->has_user && !has_owner ? &a->user : NULL, a->actor,
-						force || is_claim, &a->result->transactions, &a->result->detail);
+	is_claim |= a->is_user_claiming && has_owner && memcmp(&people.parent, &a->user, UUID_LEN) != 0;
+	ingest_report_chain(a->facts, &chain, a->has_user && (!has_owner || a->is_user_claiming) ? &a->user : NULL,
+						a->actor, force || is_claim, &a->result->transactions, &a->result->detail);
 	if (!a->result->has_profile && a->result->detail == NULL)
 		a->result->detail = "Nobody is known to be this customer yet: the purchase waits for whom it is.";
 }
@@ -260,6 +262,47 @@ ingest_apply(IngestFacts *facts, bool create_missing, const char *actor, IngestR
 	}
 	if (is_customer_new && a.has_user)
 		ingest_of_customer(facts->store, facts->customer_id, &a.subscriptions, &a.purchases);
+	apply_chains(&a);
+}
+
+/* ---- by who asked the store ---- */
+
+/* See ingest_apply.h. */
+void
+ingest_claim(List *all, const pg_uuid_t *user, const char *actor, IngestResult *result)
+{
+	Application a = {
+		.actor = actor,
+		.result = result,
+		.user = *user,
+		.has_user = true,
+		.is_user_claiming = true,
+	};
+	const char *new_customer = NULL;
+	ListCell   *cell;
+
+	result->outcome = "applied";
+	result->has_profile = true;
+	result->profile_id = *user;
+	ingest_lock_all(all);
+	foreach(cell, all)
+	{
+		const IngestFacts *facts = lfirst(cell);
+
+		a.facts = facts;
+		(void) ingest_keep(facts);
+		ingest_concerned(facts, &a.subscriptions, &a.purchases);
+		if (facts->customer_id != NULL &&
+			remember_customer(facts->store, facts->customer_id, user, NULL, false))
+			new_customer = facts->customer_id;
+	}
+	apply_chains(&a);
+	if (new_customer == NULL)
+		return;
+	/* what else waited for who this customer is */
+	a.is_user_claiming = false;
+	a.subscriptions = a.purchases = NIL;
+	ingest_of_customer(a.facts->store, new_customer, &a.subscriptions, &a.purchases);
 	apply_chains(&a);
 }
 

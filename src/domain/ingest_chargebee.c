@@ -342,4 +342,4 @@ read_event(JsonNode event, const char *type, IngestFacts *facts)
 		facts->ignored = "Nothing in the event says anything about purchases.";
 }
 
-const IngestProvider ingest_chargebee = {STORE, read_envelope, read_event};
+const IngestProvider ingest_chargebee = {STORE, read_envelope, read_event, NULL};

@@ -353,33 +353,73 @@ take_lock(uint32 group, uint32 number)
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
+/* Takes n locks of a group in the order of their numbers, which no two callers then wait for crosswise. */
+static void
+take_locks(uint32 group, uint32 *numbers, int n)
+{
+	qsort(numbers, n, sizeof(uint32), compare_numbers);
+	for (int i = 0; i < n; i++)
+		if (i == 0 || numbers[i] != numbers[i - 1])
+			take_lock(group, numbers[i]);
+}
+
+/* Sets the customer_id of facts that have none from what is known of their payments. */
+static void
+find_customer(IngestFacts *facts)
+{
+	const char *names[MAX_NAMES];
+	int			n = payment_names(facts, names);
+	Datum		values[2];
+
+	if (facts->customer_id != NULL || n == 0)
+		return;
+	values[0] = CStringGetTextDatum(facts->store);
+	values[1] = names_datum(names, n);
+	if (plan_execute(&customer_plan, values, NULL, false) > 0)
+		facts->customer_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
 /*
  * See ingest.h.  Payments come first and customers second, each in the order of their numbers: two
  * events never wait for each other.
  */
 void
-ingest_lock(IngestFacts *facts)
+ingest_lock_all(List *all)
 {
 	const char *names[MAX_NAMES];
-	uint32		numbers[MAX_NAMES];
-	int			n = payment_names(facts, names);
+	uint32	   *numbers = palloc(sizeof(uint32) * Max(list_length(all), 1) * MAX_NAMES);
+	ListCell   *cell;
+	int			n = 0;
 
-	for (int i = 0; i < n; i++)
-		numbers[i] = lock_number(facts->store, names[i], LOCKS_OF_PAYMENTS);
-	qsort(numbers, n, sizeof(uint32), compare_numbers);
-	for (int i = 0; i < n; i++)
-		take_lock(LOCKS_BY_PAYMENT, numbers[i]);
-	if (facts->customer_id == NULL && n > 0)
+	foreach(cell, all)
 	{
-		Datum		values[2] = {CStringGetTextDatum(facts->store), names_datum(names, n)};
+		IngestFacts *facts = lfirst(cell);
+		int			n_names = payment_names(facts, names);
 
-		if (plan_execute(&customer_plan, values, NULL, false) > 0)
-			facts->customer_id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+		for (int i = 0; i < n_names; i++)
+			numbers[n++] = lock_number(facts->store, names[i], LOCKS_OF_PAYMENTS);
 	}
-	if (facts->customer_id != NULL)
-		take_lock(LOCKS_BY_CUSTOMER, lock_number(facts->store, facts->customer_id, LOCKS_OF_CUSTOMERS));
-	else if (facts->has_subscription)
-		take_lock(LOCKS_BY_CUSTOMER, lock_number(facts->store, facts->subscription.id, LOCKS_OF_CUSTOMERS));
+	take_locks(LOCKS_BY_PAYMENT, numbers, n);
+	n = 0;
+	foreach(cell, all)
+	{
+		IngestFacts *facts = lfirst(cell);
+
+		find_customer(facts);
+		if (facts->customer_id != NULL)
+			numbers[n++] = lock_number(facts->store, facts->customer_id, LOCKS_OF_CUSTOMERS);
+		else if (facts->has_subscription)
+			numbers[n++] = lock_number(facts->store, facts->subscription.id, LOCKS_OF_CUSTOMERS);
+	}
+	take_locks(LOCKS_BY_CUSTOMER, numbers, n);
+	pfree(numbers);
+}
+
+/* See ingest.h. */
+void
+ingest_lock(IngestFacts *facts)
+{
+	ingest_lock_all(list_make1(facts));
 }
 
 /* See ingest.h. */

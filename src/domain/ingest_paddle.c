@@ -300,10 +300,8 @@ read_envelope(JsonNode event, IngestFacts *facts, const char **type)
 }
 
 static void
-read_event(JsonNode event, const char *type, IngestFacts *facts)
+read_object(JsonNode data, const char *type, IngestFacts *facts)
 {
-	JsonNode	data = json_at(event, "data");
-
 	if (strncmp(type, "subscription.", 13) == 0)
 		read_subscription(data, facts);
 	else if (strncmp(type, "transaction.", 12) == 0)
@@ -321,4 +319,10 @@ read_event(JsonNode event, const char *type, IngestFacts *facts)
 		facts->ignored = "Events of this type say nothing about purchases.";
 }
 
-const IngestProvider ingest_paddle = {STORE, read_envelope, read_event};
+static void
+read_event(JsonNode event, const char *type, IngestFacts *facts)
+{
+	read_object(json_at(event, "data"), type, facts);
+}
+
+const IngestProvider ingest_paddle = {STORE, read_envelope, read_event, read_object};

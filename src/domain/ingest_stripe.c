@@ -500,10 +500,8 @@ begins_with(const char *text, const char *prefix)
 }
 
 static void
-read_event(JsonNode event, const char *type, IngestFacts *facts)
+read_object(JsonNode object, const char *type, IngestFacts *facts)
 {
-	JsonNode	object = json_at(event, "data.object");
-
 	if (begins_with(type, "customer.subscription."))
 		read_subscription(object, type, facts);
 	else if (begins_with(type, "invoice."))
@@ -534,4 +532,10 @@ read_event(JsonNode event, const char *type, IngestFacts *facts)
 		facts->ignored = "Events of this type say nothing about purchases.";
 }
 
-const IngestProvider ingest_stripe = {STORE, read_envelope, read_event};
+static void
+read_event(JsonNode event, const char *type, IngestFacts *facts)
+{
+	read_object(json_at(event, "data.object"), type, facts);
+}
+
+const IngestProvider ingest_stripe = {STORE, read_envelope, read_event, read_object};

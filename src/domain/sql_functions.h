@@ -24,6 +24,8 @@ DECLARE_BY_USER(get_refund_saver_settings);
 DECLARE_BY_USER(set_refund_saver_settings);
 DECLARE_BY_USER(get_paywall);
 DECLARE_BY_USER(record_paywall_view);
+DECLARE_BY_USER(validate_stripe_token);
+DECLARE_BY_USER(validate_paddle_token);
 extern PGDLLEXPORT Datum adapty_identify(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum adapty_list_paywalls(PG_FUNCTION_ARGS);
 extern PGDLLEXPORT Datum adapty_show_paywall(PG_FUNCTION_ARGS);

@@ -52,7 +52,10 @@ http_error_body_json_api(StringInfo out, AdaptyCondition condition, const char *
 	appendStringInfoString(out, "{\"errors\":[{\"detail\":");
 	append_text(out, message);
 	appendStringInfoString(out, ",\"source\":{\"pointer\":");
-	append_text(out, source == NULL ? "/data" : psprintf("/data/attributes/%s", source));
+	if (source == NULL || strcmp(source, "non_field_errors") == 0)
+		source = "/data";
+	/* outside of the attributes it is a pointer already */
+	append_text(out, source[0] == '/' ? source : psprintf("/data/attributes/%s", source));
 	appendStringInfo(out, "},\"status\":\"%d\"}]}", condition_info(condition)->http_status);
 }
 

@@ -49,6 +49,9 @@ typedef struct Transfer
 	bool		too_long;		/* its answer was cut off */
 	size_t		header_bytes;
 	size_t		body_bytes;
+	size_t		max_answer;
+	size_t		answer_size;	/* of the allocation */
+	time_t		date;			/* of the header Date; 0 for none */
 	char	   *answer;			/* malloc'd; NULL without keep_answer */
 	char		error[CURL_ERROR_SIZE];
 } Transfer;
@@ -208,8 +211,14 @@ static size_t
 take_header(char *data, size_t size, size_t n, void *user)
 {
 	Transfer   *transfer = user;
+	char		date[64];
 
-	(void) data;
+	if (size * n > 5 && size * n < sizeof(date) && pg_strncasecmp(data, "date:", 5) == 0)
+	{
+		memcpy(date, data + 5, size * n - 5);
+		date[size * n - 5] = '\0';
+		transfer->date = Max(curl_getdate(date, NULL), 0);
+	}
 	transfer->header_bytes += size * n;
 	return transfer->header_bytes > MAX_HEADER_BYTES ? 0 : size * n;
 }
@@ -221,15 +230,23 @@ take_body(char *data, size_t size, size_t n, void *user)
 	Transfer   *transfer = user;
 	size_t		bytes = size * n;
 
-	if (transfer->body_bytes + bytes > TRANSPORT_BODY_SIZE)
+	if (transfer->body_bytes + bytes > transfer->max_answer)
 	{
 		transfer->too_long = true;
 		return 0;
 	}
 	if (transfer->keep_answer)
 	{
-		if (transfer->answer == NULL && (transfer->answer = malloc(TRANSPORT_BODY_SIZE)) == NULL)
-			return 0;
+		if (transfer->body_bytes + bytes > transfer->answer_size)
+		{
+			size_t		wanted = Min(Max(2 * (transfer->body_bytes + bytes), TRANSPORT_BODY_SIZE), transfer->max_answer);
+			char	   *larger = realloc(transfer->answer, wanted);
+
+			if (larger == NULL)
+				return 0;
+			transfer->answer = larger;
+			transfer->answer_size = wanted;
+		}
 		memcpy(transfer->answer + transfer->body_bytes, data, bytes);
 	}
 	transfer->body_bytes += bytes;
@@ -262,16 +279,20 @@ set_options(Transfer *transfer, const TransportRequest *request)
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_URL, request->url);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_POST, 1L);
-	curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(request->body));
-	curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body);
+	if (request->body != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_POST, 1L);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) strlen(request->body));
+		curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, request->body);
+	}
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "adapty/" ADAPTY_VERSION);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long) current.timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) current.timeout_ms);
-	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+	/* what authorizes a GET is for that server alone */
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, request->body != NULL ? 1L : 0L);
 	curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long) MAX_REDIRECTS);
 	curl_easy_setopt(easy, CURLOPT_POSTREDIR, (long) CURL_REDIR_POST_ALL);
 	limit_protocols(easy, request->url);
@@ -327,6 +348,7 @@ transport_send(const TransportRequest *request, TransportDone done, void *contex
 	transfer->done = done;
 	transfer->context = context;
 	transfer->keep_answer = request->keep_answer;
+	transfer->max_answer = request->max_answer > 0 ? request->max_answer : TRANSPORT_BODY_SIZE;
 	set_options(transfer, request);
 	if (curl_multi_add_handle(multi, transfer->easy) != CURLM_OK)
 		report_no_memory();
@@ -358,6 +380,7 @@ finish(Transfer *transfer, CURLcode code)
 	TransportResult result = {0};
 	long		status = 0;
 	curl_off_t	retry_after = 0;
+	double		seconds = 0;
 
 	/* With a whole header a body that is too long is no matter. */
 	if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && transfer->too_long))
@@ -367,6 +390,10 @@ finish(Transfer *transfer, CURLcode code)
 	}
 	result.status = (int) status;
 	result.retry_after = (int) Min(retry_after, 86400);
+	(void) curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME, &seconds);
+	if (transfer->date > 0)
+		result.served_at = (int64) transfer->date - 1 - (int64) seconds;
+	result.too_long = transfer->too_long;
 	result.answer = transfer->answer != NULL ? transfer->answer : "";
 	result.answer_length = transfer->answer != NULL ? (int) transfer->body_bytes : 0;
 	if (status == 0)

@@ -23,10 +23,11 @@ typedef struct TransportSettings
 typedef struct TransportRequest
 {
 	const char *url;
-	const char *body;
+	const char *body;			/* NULL: a GET, and no redirect is followed */
 	const char *const *headers; /* "name: value" */
 	int			n_headers;
 	bool		keep_answer;	/* the answer's body is wanted */
+	size_t		max_answer;		/* bytes of the answer that are read; 0 for TRANSPORT_BODY_SIZE */
 } TransportRequest;
 
 /* What became of a request. */
@@ -37,6 +38,8 @@ typedef struct TransportResult
 	char		error[TRANSPORT_ERROR_SIZE];	/* if status is 0: why */
 	const char *answer;			/* body; only with keep_answer */
 	int			answer_length;
+	bool		too_long;		/* the body went on after max_answer */
+	int64		served_at;		/* a moment before the server looked, by its own clock, seconds since 1970; 0 if it does not say */
 } TransportResult;
 
 /* Called once for each request that is over; the result is valid only meanwhile. */
