@@ -267,6 +267,38 @@ ingest_apply(IngestFacts *facts, bool create_missing, const char *actor, IngestR
 
 /* ---- by who asked the store ---- */
 
+/* Do all of these belong to the user? */
+static bool
+owns_all(const Application *a, List *ids, bool is_subscription)
+{
+	TransactionReport key;
+	PurchasePeople people;
+	ListCell   *cell;
+
+	foreach(cell, ids)
+	{
+		load_owner(a->facts->store, lfirst(cell), is_subscription, &key, &people);
+		if (!people.has_parent || memcmp(&people.parent, &a->user, UUID_LEN) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The store's customer is the user: takes up what else waited for who that is. */
+static void
+claim_customer(const Application *claim, const char *customer_id)
+{
+	IngestResult others = {0};
+	Application a = *claim;
+
+	a.result = &others;
+	a.is_user_claiming = false;
+	a.subscriptions = a.purchases = NIL;
+	ingest_of_customer(a.facts->store, customer_id, &a.subscriptions, &a.purchases);
+	apply_chains(&a);
+	claim->result->transactions = list_concat(claim->result->transactions, others.transactions);
+}
+
 /* See ingest_apply.h. */
 void
 ingest_claim(List *all, const pg_uuid_t *user, const char *actor, IngestResult *result)
@@ -278,7 +310,6 @@ ingest_claim(List *all, const pg_uuid_t *user, const char *actor, IngestResult *
 		.has_user = true,
 		.is_user_claiming = true,
 	};
-	const char *new_customer = NULL;
 	ListCell   *cell;
 
 	result->outcome = "applied";
@@ -287,23 +318,22 @@ ingest_claim(List *all, const pg_uuid_t *user, const char *actor, IngestResult *
 	ingest_lock_all(all);
 	foreach(cell, all)
 	{
-		const IngestFacts *facts = lfirst(cell);
-
-		a.facts = facts;
-		(void) ingest_keep(facts);
-		ingest_concerned(facts, &a.subscriptions, &a.purchases);
-		if (facts->customer_id != NULL &&
-			remember_customer(facts->store, facts->customer_id, user, NULL, false))
-			new_customer = facts->customer_id;
+		a.facts = lfirst(cell);
+		(void) ingest_keep(a.facts);
+		ingest_concerned(a.facts, &a.subscriptions, &a.purchases);
 	}
 	apply_chains(&a);
-	if (new_customer == NULL)
+	/* who shares another's purchase is not the store's customer */
+	if (!owns_all(&a, a.subscriptions, true) || !owns_all(&a, a.purchases, false))
 		return;
-	/* what else waited for who this customer is */
-	a.is_user_claiming = false;
-	a.subscriptions = a.purchases = NIL;
-	ingest_of_customer(a.facts->store, new_customer, &a.subscriptions, &a.purchases);
-	apply_chains(&a);
+	foreach(cell, all)
+	{
+		const IngestFacts *facts = lfirst(cell);
+
+		if (facts->customer_id != NULL &&
+			remember_customer(facts->store, facts->customer_id, user, NULL, false))
+			claim_customer(&a, facts->customer_id);
+	}
 }
 
 /* ---- by hand ---- */

@@ -128,6 +128,8 @@ is("$status $text", '200 {"data":null}', 'again');
 nothing_changed($before, 'again');
 is(value('SELECT count(*) FROM adapty.events'), $events, 'nor is there any event');
 
+is(value(q{SELECT i.customer_user_id FROM adapty.store_customers c JOIN adapty.identities i USING (profile_id) WHERE c.store_customer_id = 'cus_a'}), 'jane', "and the store's customer is known");
+
 # ---- canceled, refunded ----
 $answers{'/v1/subscriptions/sub_c'} = { body => subscription('sub_c', 'cus_c', $start, $start + 30 * $day, status => 'canceled', canceled_at => $now - 3600, ended_at => $now - 3600,
 	cancellation_details => { reason => 'cancellation_requested' }) };
