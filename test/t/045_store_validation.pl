@@ -6,6 +6,7 @@ use warnings;
 use AdaptyHttp;
 use AdaptyNode;
 use AdaptyStore;
+use Digest::SHA qw(hmac_sha256_hex);
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -146,6 +147,24 @@ stripe('ann', 'sub_r');
 is($status, 200, 'a refunded subscription is validated');
 is(value(q{SELECT extract(epoch FROM refunded_at)::bigint FROM adapty.transactions WHERE store_transaction_id = 'in_sub_r_2'}), $start + 3600, 'its refund has its moment');
 is(value("SELECT has_access FROM adapty.profile_status('ann')"), 'f', 'and it gives no access');
+
+# ---- webhooks about what was asked for: of before nothing is new, what comes after is applied ----
+value("SELECT adapty.set_ingest_secret('stripe', 'whsec_tap')");
+my $webhook = sub {
+	my ($id, $type, $at, $object) = @_;
+	my $event = encode_json({ id => $id, object => 'event', type => $type, created => $at, livemode => $true, data => { object => $object } });
+	my $signature = "t=$now,v1=" . hmac_sha256_hex("$now.$event", 'whsec_tap');
+	return value("SELECT adapty.ingest_stripe_event('$event'::text, '$signature')->>'outcome'");
+};
+my $of_jane = q{FROM adapty.events e JOIN adapty.identities i USING (profile_id) WHERE i.customer_user_id = 'jane'};
+$events = value("SELECT count(*) $of_jane");
+is($webhook->('evt_1', 'invoice.paid', $start, $invoices[0]), 'outdated', 'a webhook of before the answer is outdated');
+is(value("SELECT count(*) $of_jane"), $events, 'and makes no event');
+my $canceled = subscription('sub_a', 'cus_a', $start, $start + 30 * $day, cancel_at_period_end => $true, canceled_at => time);
+$answers{'/v1/subscriptions/sub_a'} = { body => $canceled };
+$stripe->answers(\%answers);
+is($webhook->('evt_2', 'customer.subscription.updated', time + 1, $canceled), 'applied', 'a webhook of after it is applied');
+is(value("SELECT count(*) $of_jane AND e.event_type = 'subscription_renewal_cancelled'"), '1', 'to the same purchase');
 
 # ---- another user's ----
 $answers{'/v1/invoices'} = { body => list(@invoices) };
