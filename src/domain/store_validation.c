@@ -161,7 +161,7 @@ validation_read_object(const StoreValidation *validation, const StoreAnswer *ans
 }
 
 /* See store_validation.h. */
-void
+StoreObjectFound *
 validation_note(StoreValidation *validation, JsonNode object, const char *type, TimestampTz moment)
 {
 	StoreObjectFound *found = palloc(sizeof(StoreObjectFound));
@@ -169,7 +169,9 @@ validation_note(StoreValidation *validation, JsonNode object, const char *type, 
 	found->object = object;
 	found->type = type;
 	found->moment = moment;
+	found->refunded_at = NO_TIME;
 	validation->objects = lappend(validation->objects, found);
+	return found;
 }
 
 /* See store_validation.h. */
@@ -195,7 +197,7 @@ validation_note_list(StoreValidation *validation, const StoreAnswer *first, cons
 		{
 			elements = lappend(elements, unconstify(JsonbValue *, json_element(array, i)));
 			if (type != NULL)
-				validation_note(validation, json_element(array, i), type, answer.moment);
+				(void) validation_note(validation, json_element(array, i), type, answer.moment);
 		}
 		if (n == 0 || !json_bool_at(root, store->more_path))
 			return elements;
@@ -245,6 +247,8 @@ read_facts(const StoreValidation *validation, const StoreObjectFound *found)
 	validation->store->provider->read_object(found->object, found->type, facts);
 	/* who asks says whose it is */
 	facts->customer_user_id = NULL;
+	if (facts->n_refunds > 0 && HAS_TIME(found->refunded_at))
+		facts->refunds[0].refunded_at = found->refunded_at;
 	if (facts->ignored == NULL)
 		return facts;
 	pfree(facts);

@@ -14,6 +14,15 @@
 #include "domain/ingest.h"
 #include "domain/store_fetch.h"
 
+/* An object of the store's, and the type of the event that would tell of it. */
+typedef struct StoreObjectFound
+{
+	JsonNode	object;
+	const char *type;
+	TimestampTz moment;			/* when it was so */
+	TimestampTz refunded_at;	/* of a refund that does not say it itself, else NO_TIME */
+} StoreObjectFound;
+
 /* A token that is being validated. */
 typedef struct StoreValidation
 {
@@ -23,14 +32,6 @@ typedef struct StoreValidation
 	const char *token;
 	List	   *objects;		/* StoreObjectFound: what the store told */
 } StoreValidation;
-
-/* An object of the store's, and the type of the event that would tell of it. */
-typedef struct StoreObjectFound
-{
-	JsonNode	object;
-	const char *type;
-	TimestampTz moment;			/* when it was so */
-} StoreObjectFound;
 
 /* What is different between the stores. */
 typedef struct ValidatedStore
@@ -68,7 +69,8 @@ extern JsonNode validation_read_object(const StoreValidation *validation, const 
 									   const char *path, const char *id);
 
 /* Notes an object that the store told of. */
-extern void validation_note(StoreValidation *validation, JsonNode object, const char *type, TimestampTz moment);
+extern StoreObjectFound *validation_note(StoreValidation *validation, JsonNode object, const char *type,
+										 TimestampTz moment);
 
 /*
  * Notes all elements of a list, of which the first page is there; asks for the others.  The path has a

@@ -19,7 +19,7 @@ fetch_subscription(StoreValidation *v, const char *id)
 	paths[1] = psprintf("/transactions?per_page=30&subscription_id=%s", id);
 	paths[2] = psprintf("/adjustments?per_page=50&subscription_id=%s", id);
 	store_fetch(&v->server, paths, 3, answers);
-	validation_note(v, validation_read_object(v, &answers[0], "data", id), "subscription.updated",
+	(void) validation_note(v, validation_read_object(v, &answers[0], "data", id), "subscription.updated",
 					answers[0].moment);
 	(void) validation_note_list(v, &answers[1], paths[1], "transaction.updated");
 	(void) validation_note_list(v, &answers[2], paths[2], "adjustment.updated");
@@ -44,7 +44,7 @@ fetch_transaction(StoreValidation *v, const char *id)
 		fetch_subscription(v, subscription_id);
 		return;
 	}
-	validation_note(v, transaction, "transaction.updated", answers[0].moment);
+	(void) validation_note(v, transaction, "transaction.updated", answers[0].moment);
 	(void) validation_note_list(v, &answers[1], paths[1], "adjustment.updated");
 }
 

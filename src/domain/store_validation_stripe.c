@@ -50,14 +50,22 @@ note_charge(StoreValidation *v, JsonNode charge, TimestampTz asked_at)
 	const char *id;
 	const char *path;
 	StoreAnswer answer;
+	ListCell   *cell;
 
 	if (json_int_at(charge, "amount_refunded", 1, PG_INT64_MAX, 0) > 0)
-		validation_note(v, charge, "charge.refunded", refunded_at(charge, asked_at));
+		(void) validation_note(v, charge, "charge.refunded", refunded_at(charge, asked_at));
 	if (!json_bool_at(charge, "disputed") || (id = validation_id_at(v, charge, "id")) == NULL)
 		return;
 	path = psprintf("/v1/disputes?limit=100&charge=%s", id);
 	store_fetch(&v->server, &path, 1, &answer);
-	(void) validation_note_list(v, &answer, path, "charge.dispute.updated");
+	foreach(cell, validation_note_list(v, &answer, path, NULL))
+	{
+		JsonNode	dispute = lfirst(cell);
+
+		/* when it was lost is not told; its beginning stays the same whenever the store is asked */
+		validation_note(v, dispute, "charge.dispute.updated", answer.moment)->refunded_at =
+			json_epoch_at(dispute, "created");
+	}
 }
 
 /* sub_...: the subscription, its invoices, and the customer's charges, which tell of refunds. */
@@ -76,7 +84,7 @@ fetch_subscription(StoreValidation *v, const char *id)
 	store_fetch(&v->server, paths, 2, answers);
 	subscription = validation_read_object(v, &answers[0], "", id);
 	check_mode(v, subscription);
-	validation_note(v, subscription, "customer.subscription.updated", answers[0].moment);
+	(void) validation_note(v, subscription, "customer.subscription.updated", answers[0].moment);
 	/* an invoice does not say whether its last attempt failed or is under way: the subscription does */
 	has_failed = json_text_is(subscription, "status", "past_due") ||
 		json_text_is(subscription, "status", "unpaid") || json_text_is(subscription, "status", "canceled");
@@ -103,9 +111,9 @@ note_purchase(StoreValidation *v, JsonNode intent, const StoreAnswer *sessions)
 	if (!HAS_TIME(paid_at))
 		validation_no_purchase(v, "The payment intent does not say when it was paid.");
 	if (json_at(intent, "metadata.store_product_id") != NULL)
-		validation_note(v, intent, "payment_intent.succeeded", paid_at);
+		(void) validation_note(v, intent, "payment_intent.succeeded", paid_at);
 	else if (session != NULL)
-		validation_note(v, session, "checkout.session.completed", paid_at);
+		(void) validation_note(v, session, "checkout.session.completed", paid_at);
 	else
 		validation_no_purchase(v, "Nothing says which product the payment is for: set \"store_product_id\" in its metadata.");
 }
@@ -148,7 +156,7 @@ fetch_payment_intent(StoreValidation *v, const char *id)
 			fetch_subscription(v, subscription_id);
 			return;
 		}
-		validation_note(v, invoice, "invoice.updated", answers[0].moment);
+		(void) validation_note(v, invoice, "invoice.updated", answers[0].moment);
 	}
 	if (json_at(charge, "id") != NULL)
 		note_charge(v, charge, asked_at);
