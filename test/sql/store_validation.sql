@@ -70,7 +70,10 @@ RESET ROLE;
 SET ROLE adapty_sdk;
 SELECT adapty.validate_stripe_token('tok_nobody', 'sub_1');
 RESET ROLE;
+-- (versions word this differently)
+\set VERBOSITY sqlstate
 SET adapty.store_timeout = '1';
+\set VERBOSITY default
 SELECT count(*) FROM adapty.identities WHERE customer_user_id = 'tok_nobody';
 SELECT adapty.set_store_credentials('stripe', NULL), adapty.set_store_credentials('paddle', NULL, 'Sandbox');
 SELECT count(*) FROM adapty.store_credentials;
