@@ -39,6 +39,8 @@ typedef struct SenderApi
 	bool		(*leave_asked) (void);
 	/* Has something been written since the last call?  Call before taking a snapshot. */
 	bool		(*take_posts) (bool *webhooks_changed);
+	/* Is there something to take, or to leave for?  To be asked before each wait: latches forget. */
+	bool		(*is_called) (void);
 } SenderApi;
 
 #endif							/* ADAPTY_SENDER_API_H */

@@ -54,7 +54,7 @@ write_call(const StoreServer *server, const char *const *paths, int n)
 	memset(call, 0, offsetof(StoreCall, requests));
 	strlcpy(call->version, ADAPTY_VERSION, sizeof(call->version));
 	pg_atomic_init_u32(&call->state, STORE_CALL_WAITING);
-	call->timeout_ms = (int) Max(until(server->deadline), 1);
+	call->timeout_ms = (int) until(server->deadline) + 1;	/* 0 would be for ever */
 	call->block_private = adapty_webhook_block_private;
 	strlcpy(call->ca_file, adapty_webhook_ca_file, sizeof(call->ca_file));
 	snprintf(call->headers[0], STORE_CALL_HEADER_SIZE, "Authorization: %s", server->authorization);

@@ -75,12 +75,13 @@ static QueuePlan fan_out_plan = {
 /*
  * The look for earlier events is a scalar subquery rather than NOT EXISTS, which would become a join
  * that reads the whole queue for each row.  $2: what is held in memory.  $4: whether to render
- * the body now.
+ * the body now.  $6: the moment, the same one for the look at what comes next: nothing may fall
+ * due between the two.
  */
 static QueuePlan claim_plan = {
 	"WITH due AS MATERIALIZED (SELECT d.event_id, d.profile_id, d.recorded_at, d.attempts, d.first_attempt_at"
 	"  FROM adapty.webhook_deliveries d"
-	"  WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= clock_timestamp()"
+	"  WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at <= $6"
 	"  AND d.event_id <> ALL ($2)"
 	"  AND (SELECT 1 FROM adapty.webhook_deliveries b"
 	"   WHERE b.webhook_id = d.webhook_id AND b.profile_id = d.profile_id AND b.state = 'pending'"
@@ -92,7 +93,7 @@ static QueuePlan claim_plan = {
 	" FROM due JOIN adapty.webhooks w ON w.webhook_id = $1"
 	" LEFT JOIN adapty.events e ON e.profile_id = due.profile_id AND e.recorded_at = due.recorded_at AND e.event_id = due.event_id"
 	" ORDER BY due.recorded_at, due.event_id",
-	SPI_OK_SELECT, 5, {TEXTOID, UUIDARRAYOID, INT4OID, BOOLOID, INT4OID}, NULL
+	SPI_OK_SELECT, 6, {TEXTOID, UUIDARRAYOID, INT4OID, BOOLOID, INT4OID, TIMESTAMPTZOID}, NULL
 };
 
 static QueuePlan render_plan = {
@@ -103,8 +104,8 @@ static QueuePlan render_plan = {
 
 static QueuePlan next_due_plan = {
 	"SELECT min(d.next_attempt_at) FROM adapty.webhook_deliveries d"
-	" WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at > clock_timestamp()",
-	SPI_OK_SELECT, 1, {TEXTOID}, NULL
+	" WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at > $2",
+	SPI_OK_SELECT, 2, {TEXTOID, TIMESTAMPTZOID}, NULL
 };
 
 static QueuePlan park_plan = {
@@ -395,15 +396,15 @@ render_carefully(const Endpoint *endpoint, Datum profile_id, Datum recorded_at, 
 	return body;
 }
 
-/* When there may be something to claim next: what is held back is freed by what is being sent. */
+/* When there may be something to claim after a moment: what is held back is freed by what is being sent. */
 static TimestampTz
-next_due(const Endpoint *endpoint)
+next_due(const Endpoint *endpoint, TimestampTz moment)
 {
-	Datum		arg = CStringGetTextDatum(endpoint->id);
+	Datum		args[2] = {CStringGetTextDatum(endpoint->id), TimestampTzGetDatum(moment)};
 	bool		isnull;
 	Datum		value;
 
-	run(&next_due_plan, &arg, NULL);
+	run(&next_due_plan, args, NULL);
 	value = column(0, 1, &isnull);
 	return isnull ? NO_TIME : DatumGetTimestampTz(value);
 }
@@ -412,8 +413,9 @@ next_due(const Endpoint *endpoint)
 void
 queue_claim(Endpoint *endpoint, int limit, MemoryContext context)
 {
-	Datum		args[5] = {CStringGetTextDatum(endpoint->id), held_events(endpoint), Int32GetDatum(limit),
-	BoolGetDatum(!endpoint->careful), Int32GetDatum(HOLD_BACK_ATTEMPTS)};
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		args[6] = {CStringGetTextDatum(endpoint->id), held_events(endpoint), Int32GetDatum(limit),
+	BoolGetDatum(!endpoint->careful), Int32GetDatum(HOLD_BACK_ATTEMPTS), TimestampTzGetDatum(now)};
 	uint64		n = run(&claim_plan, args, NULL);
 	SPITupleTable *rows = SPI_tuptable;
 	bool		set_aside = false;
@@ -451,7 +453,7 @@ queue_claim(Endpoint *endpoint, int limit, MemoryContext context)
 	}
 	endpoint->careful = false;
 	/* What is set aside lets later events of its profile pass. */
-	endpoint->claim_at = (int64) n == limit || set_aside ? 0 : next_due(endpoint);
+	endpoint->claim_at = (int64) n == limit || set_aside ? 0 : next_due(endpoint, now);
 }
 
 /* An array of n elements of a type, with nulls where "nulls" says so (NULL for nowhere). */

@@ -63,6 +63,14 @@ ADAPTY_MODULE_MAGIC("adapty_webhook", ADAPTY_VERSION);
 #define MAX_ERROR_MS 60000
 #define MAX_HEADERS 8
 
+/* The verification that is under way: one at a time. */
+typedef struct Verification
+{
+	Endpoint   *endpoint;		/* NULL if there is none */
+	bool		is_over;		/* answered, and to be stored */
+	char		reason[TRANSPORT_ERROR_SIZE];	/* empty if it went well */
+} Verification;
+
 typedef struct Sender
 {
 	MemoryContext context;		/* endpoints and deliveries */
@@ -72,20 +80,13 @@ typedef struct Sender
 	TimestampTz reload_at;
 	TimestampTz purge_at;
 	TimestampTz next_turn;		/* not before, unless much is done */
-	bool		put_off;		/* something has happened, but it was too early for a turn */
+	TimestampTz looked_at;		/* by the clock, at the last turn of the loop */
+	Verification verification;
 	TimestampTz retry_at;		/* after an error: nothing is asked of the database before then */
 	int			error_ms;
 	Endpoint   *current;		/* of the step that runs */
 	bool		more;			/* the step left work behind */
 } Sender;
-
-/* What came of a verification, until it is stored. */
-typedef struct Verification
-{
-	Endpoint   *endpoint;
-	bool		is_over;
-	char		reason[TRANSPORT_ERROR_SIZE];	/* empty if it went well */
-} Verification;
 
 typedef void (*StepWork) (Sender *sender);
 
@@ -328,32 +329,27 @@ verification_done(void *context, const TransportResult *result)
 				sizeof(verification->reason));
 }
 
-static Verification *stored_verification = NULL;
-
 static void
 do_verified(Sender *sender)
 {
-	const char *reason = stored_verification->reason;
+	const char *reason = sender->verification.reason;
 
-	(void) sender;
-	queue_verified(stored_verification->endpoint, reason[0] == '\0' ? NULL : reason);
+	queue_verified(sender->verification.endpoint, reason[0] == '\0' ? NULL : reason);
 }
 
 /* Asks an endpoint whether it is one; one at a time, of all endpoints. */
 static void
 verify(Sender *sender)
 {
-	static Verification verification;
-	static bool under_way = false;
+	Verification *verification = &sender->verification;
 	dlist_iter	iter;
 
-	if (under_way && verification.is_over)
+	if (verification->is_over)
 	{
-		stored_verification = &verification;
 		if (!run_step(sender, do_verified, "storing a verification"))
 			return;
-		under_way = false;
-		verification.endpoint->verification_in_flight = false;
+		verification->endpoint->verification_in_flight = false;
+		memset(verification, 0, sizeof(*verification));
 		sender->reload_at = 0;
 	}
 	dlist_foreach(iter, &sender->endpoints)
@@ -362,18 +358,16 @@ verify(Sender *sender)
 		const char *headers[MAX_HEADERS];
 		TransportRequest request = {0};
 
-		if (under_way || !endpoint->listed || !endpoint->verifying || sender->reload_at == 0)
+		if (verification->endpoint != NULL || !endpoint->listed || !endpoint->verifying || sender->reload_at == 0)
 			continue;
-		memset(&verification, 0, sizeof(verification));
-		verification.endpoint = endpoint;
+		verification->endpoint = endpoint;
 		endpoint->verification_in_flight = true;
-		under_way = true;
 		request.url = endpoint->url;
 		request.body = "{}";
 		request.keep_answer = true;
 		request.headers = headers;
 		request.n_headers = make_headers(endpoint, "verification", request.body, headers);
-		transport_send(&request, verification_done, &verification);
+		transport_send(&request, verification_done, verification);
 	}
 }
 
@@ -534,8 +528,9 @@ is_time_for_turn(Sender *sender)
 	TimestampTz now = GetCurrentTimestamp();
 	dlist_iter	iter;
 
-	/* a clock that was set back must not stop us */
-	if (sender->next_turn <= now || sender->next_turn - now > TURN_MS * 1000)
+	if (sender->retry_at > now)
+		return false;
+	if (sender->next_turn <= now)
 		return true;
 	dlist_foreach(iter, &sender->endpoints)
 	{
@@ -570,6 +565,32 @@ endpoint_due(const Endpoint *endpoint)
 	return endpoint->claim_at;
 }
 
+/* The clock was set back: what was to be done at a moment of the old clock is done now. */
+static void
+notice_clock(Sender *sender)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	dlist_iter	iter;
+
+	if (now < sender->looked_at)
+	{
+		sender->next_turn = sender->retry_at = sender->reload_at = sender->purge_at = 0;
+		dlist_foreach(iter, &sender->endpoints)
+			dlist_container(Endpoint, node, iter.cur)->retry_at = 0;
+	}
+	sender->looked_at = now;
+}
+
+/*
+ * Has something come that only a turn sees to?  What says so is asked for before each wait, as the latch
+ * alone forgets: a step that had to wait for somebody's lock has reset it.
+ */
+static bool
+is_turn_wanted(Sender *sender)
+{
+	return !dlist_is_empty(&sender->done) || sender->verification.is_over || api->is_called();
+}
+
 /* Waits for answers, commits, or the next moment. */
 static void
 sender_wait(Sender *sender)
@@ -581,11 +602,11 @@ sender_wait(Sender *sender)
 
 	dlist_foreach(iter, &sender->endpoints)
 		until = Min(until, endpoint_due(dlist_container(Endpoint, node, iter.cur)));
-	if (!dlist_is_empty(&sender->done))
+	if (is_turn_wanted(sender))
 		until = now;
-	if (sender->put_off)
-		until = Min(until, sender->next_turn);
 	until = Max(until, Max(sender->retry_at, sender->next_turn));
+	if (ConfigReloadPending || ShutdownRequestPending || api->leave_asked())
+		until = now;
 	ms = until <= now ? 0 : (long) ((until - now + 999) / 1000);
 	if (ms > 0)
 		pgstat_report_activity(STATE_IDLE, "waiting for answers and events");
@@ -714,8 +735,8 @@ adapty_webhook_main(Datum arg)
 			apply_settings();
 			sender->reload_at = 0;
 		}
-		sender->put_off = !is_time_for_turn(sender);
-		if (sender->retry_at <= GetCurrentTimestamp() && !sender->put_off)
+		notice_clock(sender);
+		if (is_time_for_turn(sender))
 			sender_turn(sender);
 		sender_wait(sender);
 	}

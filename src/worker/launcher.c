@@ -23,6 +23,7 @@
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/hsearch.h"
@@ -471,17 +472,20 @@ adapty_launcher_main(Datum arg)
 			forget_absences(&launcher);
 			relist = true;
 		}
+		(void) shmem_launcher_called(true);
 		relist = shmem_take_relist(&probe_all) || relist;
 		if (probe_all)
 			forget_absences(&launcher);
 
 		launcher_turn(&launcher, relist);
+		if (shmem_launcher_called(false) || ConfigReloadPending)
+			launcher.timeout_ms = 0;
 
 		pgstat_report_activity(STATE_IDLE, NULL);
 		events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						   launcher.timeout_ms, wait_event_compat(wait_event, "AdaptyLauncher"));
 		ResetLatch(MyLatch);
-		relist = (events & WL_TIMEOUT) != 0;
+		relist = (events & WL_TIMEOUT) != 0 && launcher.timeout_ms > 0;
 	}
 }
 

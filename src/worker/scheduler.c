@@ -489,13 +489,16 @@ sleep_while_off(Scheduler *scheduler)
 			slot_report(ACTIVITY_OFF);
 			report_sleep(0, false);
 			pgstat_report_stat(true);
+			/* what came meanwhile may have found no latch to set: the look may have reset it */
+			continue;
 		}
 		if (slot_leave_asked())
 			leave(SLOT_LEFT);
+		if (worker_housekeeping(0))
+			continue;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, MAX_ERROR_MS,
 						 wait_event_compat(wait_event, "AdaptySchedulerOff"));
 		ResetLatch(MyLatch);
-		(void) worker_housekeeping(0);
 	}
 }
 

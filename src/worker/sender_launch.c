@@ -173,10 +173,14 @@ sender_launch_turn(DatabaseEligible eligible, void *launcher)
 	for (int i = 0; i < MAX_DATABASES; i++)
 	{
 		SenderView	view;
+		int			within;
 
 		sender_view(i, &view);
-		if (OidIsValid(view.database))
-			timeout = Min(timeout, tend(i, &view, eligible, launcher));
+		if (!OidIsValid(view.database))
+			continue;
+		/* not within Min(), which would do it twice: two processes for one slot */
+		within = tend(i, &view, eligible, launcher);
+		timeout = Min(timeout, within);
 	}
 	return timeout;
 }

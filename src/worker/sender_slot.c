@@ -10,7 +10,8 @@
  * database without webhooks one read (of "changes": the slots are as they were when it had none),
  * and the others one more, "posted": only the first commit after the sender has looked wakes it.
  * The sender clears "posted" before it takes its snapshot, and a commit sets it after it has become
- * visible: so a commit is either in the snapshot or posted.
+ * visible: so a commit is either in the snapshot or posted.  The latch only ends a sleep: a sender
+ * that waits for somebody's lock resets it, so before it sleeps it looks at what is posted.
  */
 #include "postgres.h"
 
@@ -187,12 +188,20 @@ take_posts(bool *webhooks_changed)
 	return pg_atomic_exchange_u32(&own->posted, 0) != 0;
 }
 
+/* See sender_api.h: is_called. */
+static bool
+is_called(void)
+{
+	return own->unwanted || pg_atomic_read_u32(&own->posted) != 0 || pg_atomic_read_u32(&own->changed) != 0;
+}
+
 static const SenderApi api = {
 	.version = ADAPTY_VERSION,
 	.claim = claim,
 	.exit_as = exit_as,
 	.leave_asked = leave_asked,
 	.take_posts = take_posts,
+	.is_called = is_called,
 };
 
 /* Registers the memory, and what senders call; only while shared_preload_libraries are loaded. */
@@ -220,7 +229,7 @@ sender_view(int index, SenderView *view)
 	LWLockRelease(lock);
 }
 
-/* Marks a slot as being started; returns the generation that its process has to show. */
+/* Marks a slot, in which a sender is wanted, as being started; returns the generation that its process has to show. */
 uint32
 sender_start(int index)
 {
@@ -228,6 +237,7 @@ sender_start(int index)
 	uint32		generation;
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
+	Assert(slot->state == SENDER_SLOT_WANTED);
 	slot->state = SENDER_SLOT_STARTING;
 	slot->unwanted = false;
 	generation = ++slot->generation;

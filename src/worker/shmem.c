@@ -53,6 +53,7 @@ typedef struct Slot
 typedef struct WorkerShared
 {
 	PGPROC	   *launcher;		/* NULL before it starts */
+	pg_atomic_uint32 launcher_called;	/* since it began its turn */
 	bool		relist;			/* databases may have come or gone */
 	bool		probe_all;		/* a request found no slot: look everywhere */
 	Slot		slots[MAX_DATABASES];
@@ -96,6 +97,7 @@ startup_shmem(void)
 	if (!found)
 	{
 		memset(shared, 0, sizeof(WorkerShared));
+		pg_atomic_init_u32(&shared->launcher_called, 0);
 		for (int i = 0; i < MAX_DATABASES; i++)
 		{
 			pg_atomic_init_u64(&shared->slots[i].next_wake, (uint64) DT_NOBEGIN);
@@ -121,6 +123,7 @@ wake_launcher(void)
 {
 	PGPROC	   *launcher = shared->launcher;
 
+	pg_atomic_exchange_u32(&shared->launcher_called, 1);
 	if (launcher != NULL)
 		SetLatch(&launcher->procLatch);
 }
@@ -218,6 +221,17 @@ shmem_set_launcher(void)
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	shared->launcher = MyProc;
 	LWLockRelease(lock);
+}
+
+/*
+ * Was the launcher called since it last took a call?  take false only looks: before a sleep, as the latch
+ * is reset by whatever the launcher waits for during its turn.
+ */
+bool
+shmem_launcher_called(bool take)
+{
+	return take ? pg_atomic_exchange_u32(&shared->launcher_called, 0) != 0
+		: pg_atomic_read_u32(&shared->launcher_called) != 0;
 }
 
 /*

@@ -69,6 +69,7 @@ extern void shmem_init(void);
 
 /* The launcher's side. */
 extern void shmem_set_launcher(void);
+extern bool shmem_launcher_called(bool take);
 extern bool shmem_take_relist(bool *probe_all);
 extern void slot_view(int index, SlotView *view);
 extern bool slot_want(Oid database);

@@ -12,7 +12,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $receiver = AdaptyReceiver->new(dir => PostgreSQL::Test::Utils::tempdir);
-my $node = adapty_node('webhooks', conf => "adapty.webhook_timeout = 2000\nadapty.webhook_retry_delay = 100\n");
+my $node = adapty_node('webhooks', conf => "adapty.webhook_timeout = 2000\nadapty.webhook_retry_delay = 100\nlog_min_messages = debug1\ndeadlock_timeout = 10\n");
 $node->safe_psql('postgres', 'CREATE EXTENSION adapty');
 wait_scheduler($node);
 
@@ -174,6 +174,37 @@ is($request->{method}, 'POST', 'as a POST');
 is(decode_json($request->{body})->{event_properties}{reason}, 'away', 'with its body');
 sql("SELECT adapty.delete_webhook('away')");
 
+# --- a commit that comes while the sender waits for somebody's lock is not forgotten ---
+# Its latch is reset by that wait.  (Webhooks were just read, requests have a minute, and the check for
+# deadlocks, which wakes it too, is soon over: the next look of its own is far away.)
+sql('ALTER SYSTEM SET adapty.webhook_timeout = 60000');
+$node->reload;
+once('held', '/slow/1500');
+my $holder = start_session($node);
+my $locked = 0;
+for (my $try = 1; !$locked && $try <= 20; $try++)
+{
+	grant('bob', "held $try") if $try > 1;
+	$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM adapty.webhook_deliveries WHERE webhook_id = 'held' AND state = 'pending'");
+	$locked = $holder->query("BEGIN; SELECT count(*) FROM (SELECT FROM adapty.webhook_deliveries WHERE webhook_id = 'held' AND state = 'pending' FOR UPDATE) l") > 0;
+	$holder->query('ROLLBACK') unless $locked;
+}
+ok($locked, 'a delivery is locked while its request is under way');
+wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'adapty webhooks' AND wait_event_type = 'Lock'", 'the sender waits to record it');
+grant('fay', 'meanwhile');
+$holder->query('COMMIT');
+my $deadline = time + 20;
+my $arrived = 0;
+until ($arrived || time > $deadline)
+{
+	$arrived = grep { $_->{body} =~ /"meanwhile"/ } $receiver->requests('/slow/1500');
+	select undef, undef, undef, 0.1 unless $arrived;
+}
+ok($arrived, 'what was written meanwhile is sent at once');
+sql("SELECT adapty.delete_webhook('held')");
+sql('ALTER SYSTEM RESET adapty.webhook_timeout');
+$node->reload;
+
 # --- given up: parked, and sent again by hand ---
 sql("ALTER SYSTEM SET adapty.webhook_max_attempts = 3");
 $node->reload;
@@ -231,10 +262,13 @@ sql("ALTER SYSTEM RESET adapty.webhooks");
 $node->reload;
 wait_for("SELECT d.state = 'delivered' FROM adapty.events e JOIN adapty.webhook_deliveries d USING (event_id) WHERE e.reason = 'while off'", 'on again it sends what was written meanwhile');
 my $pid = sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'adapty webhooks'");
+my $starts = sub { return scalar(() = slurp_file($node->logfile) =~ /starting background worker process "adapty webhooks/g) };
+my $started = $starts->();
 is(sql("SELECT pg_terminate_backend($pid, 1000)"), 't', 'a sender stops within a second');
 wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'adapty webhooks' AND pid <> $pid", 'and a new one comes');
 sql("SELECT adapty.delete_webhook(webhook_id) FROM adapty.webhooks");
 wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'adapty webhooks'", 'without webhooks there is no sender');
+is($starts->() - $started, 1, 'one process was started for it');
 is(sql("SELECT count(*) FROM adapty.webhook_deliveries"), '0', 'and no delivery is left');
 
 # --- DROP DATABASE and DROP EXTENSION do not wait for it ---
