@@ -146,17 +146,20 @@ report_no_call(const StoreServer *server, StoreCallState state)
 					 errmsg("cannot ask %s: the library \"adapty_webhook\" did not start", server->name),
 					 errdetail("The server's log says why; most often it is not installed."),
 					 errhint("Install libcurl and its development files (libcurl4-openssl-dev on Debian), then build and install adapty again.")));
+			break;
 		case STORE_CALL_OTHER_VERSION:
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("the libraries adapty and adapty_webhook are of different versions"),
 					 errhint("Install both and restart the server.")));
+			break;
 		default:
 			ereport(ERROR,
 					(condition_errcode(COND_STORE_UNAVAILABLE),
 					 errmsg("%s could not be asked", server->name),
 					 errdetail("The process that asked it ended, or took too long. The server's log says more.")));
 	}
+	pg_unreachable();
 }
 
 /* ERROR (PT502) unless a request has an answer that says something of what was asked for. */

@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "base/plan_args.h"
 #include "base/plans.h"
 #include "domain/money.h"
 #include "domain/transaction_row.h"
@@ -145,38 +146,11 @@ static SavedPlan refund_plan = {
 
 /* ---- values of the plans ---- */
 
-/* Arguments of a plan, filled one by one. */
-typedef struct PlanArgs
-{
-	int			n;
-	Datum		values[PLAN_MAX_ARGS];
-	char		nulls[PLAN_MAX_ARGS + 1];
-} PlanArgs;
-
-static void
-add_arg(PlanArgs *args, Datum value, bool isnull)
-{
-	args->values[args->n] = value;
-	args->nulls[args->n] = isnull ? 'n' : ' ';
-	args->n++;
-}
-
-static void
-add_text(PlanArgs *args, const char *value)
-{
-	add_arg(args, value == NULL ? (Datum) 0 : CStringGetTextDatum(value), value == NULL);
-}
-
-static void
-add_time(PlanArgs *args, TimestampTz value)
-{
-	add_arg(args, TimestampTzGetDatum(value), !HAS_TIME(value));
-}
-
+/* Null for NULL. */
 static void
 add_numeric(PlanArgs *args, Numeric value)
 {
-	add_arg(args, NumericGetDatum(value), value == NULL);
+	plan_add(args, NumericGetDatum(value), value == NULL);
 }
 
 /* All of a transaction, in the order of the plans. */
@@ -189,39 +163,39 @@ put_args(PlanArgs *args, const pg_uuid_t *profile_id, const TransactionReport *t
 
 	money_of(profile_id, t, &money);
 	args->n = 0;
-	add_arg(args, UUIDPGetDatum(profile_id), false);
-	add_text(args, t->store);
-	add_text(args, t->store_transaction_id);
-	add_text(args, t->store_original_transaction_id);
-	add_text(args, t->is_subscription ? "subscription" : "one_time_purchase");
-	add_text(args, t->store_product_id);
-	add_text(args, t->store_base_plan_id);
-	add_text(args, t->environment);
-	add_text(args, t->offer_category);
-	add_text(args, t->offer_type);
-	add_text(args, t->offer_id);
-	add_text(args, t->cancellation_reason);
-	add_text(args, t->variation_id);
-	add_text(args, t->price_country);
-	add_text(args, t->price_currency);
+	plan_add(args, UUIDPGetDatum(profile_id), false);
+	plan_add_text(args, t->store);
+	plan_add_text(args, t->store_transaction_id);
+	plan_add_text(args, t->store_original_transaction_id);
+	plan_add_text(args, t->is_subscription ? "subscription" : "one_time_purchase");
+	plan_add_text(args, t->store_product_id);
+	plan_add_text(args, t->store_base_plan_id);
+	plan_add_text(args, t->environment);
+	plan_add_text(args, t->offer_category);
+	plan_add_text(args, t->offer_type);
+	plan_add_text(args, t->offer_id);
+	plan_add_text(args, t->cancellation_reason);
+	plan_add_text(args, t->variation_id);
+	plan_add_text(args, t->price_country);
+	plan_add_text(args, t->price_currency);
 	add_numeric(args, t->price_value);
-	add_arg(args, UUIDPGetDatum(product_id), product_id == NULL);
-	add_arg(args, BoolGetDatum(t->is_family_shared), false);
-	add_arg(args, BoolGetDatum(times->renew_status), !t->is_subscription);
-	add_time(args, times->purchased_at);
-	add_time(args, t->originally_purchased_at);
-	add_time(args, times->expires_at);
-	add_time(args, times->refunded_at);
-	add_time(args, times->renew_status_changed_at);
-	add_time(args, times->billing_issue_detected_at);
-	add_time(args, times->grace_period_expires_at);
-	add_time(args, times->paused_at);
-	add_time(args, times->resumes_at);
-	add_time(args, t->reported_at);
+	plan_add(args, UUIDPGetDatum(product_id), product_id == NULL);
+	plan_add(args, BoolGetDatum(t->is_family_shared), false);
+	plan_add(args, BoolGetDatum(times->renew_status), !t->is_subscription);
+	plan_add_time(args, times->purchased_at);
+	plan_add_time(args, t->originally_purchased_at);
+	plan_add_time(args, times->expires_at);
+	plan_add_time(args, times->refunded_at);
+	plan_add_time(args, times->renew_status_changed_at);
+	plan_add_time(args, times->billing_issue_detected_at);
+	plan_add_time(args, times->grace_period_expires_at);
+	plan_add_time(args, times->paused_at);
+	plan_add_time(args, times->resumes_at);
+	plan_add_time(args, t->reported_at);
 	add_numeric(args, money.price_usd);
 	add_numeric(args, money.commission_rate);
 	add_numeric(args, money.tax_rate);
-	add_arg(args, BoolGetDatum(money.is_after_first_year), false);
+	plan_add(args, BoolGetDatum(money.is_after_first_year), false);
 	Assert(args->n == N_PUT_ARGS);
 }
 
