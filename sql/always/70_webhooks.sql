@@ -89,25 +89,43 @@ REVOKE ALL ON FUNCTION adapty.webhooks_changed() FROM PUBLIC;
 CREATE OR REPLACE TRIGGER adapty_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON adapty.webhooks
     FOR EACH STATEMENT EXECUTE FUNCTION adapty.webhooks_changed();
 
--- Does a webhook get an event?
-CREATE OR REPLACE FUNCTION adapty._webhook_wants(webhook adapty.webhooks, event adapty.events) RETURNS boolean
+-- The environment of an event that does not say it: that of the purchase behind it.
+CREATE OR REPLACE FUNCTION adapty._event_environment(profile_id uuid, source_id text) RETURNS adapty.environment
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT (webhook.event_types IS NULL OR event.event_type = ANY (webhook.event_types))
-       AND webhook.environment = CASE
-               WHEN event.event_properties ? 'environment' THEN (event.event_properties ->> 'environment')::adapty.environment
-               WHEN event.source IN ('subscription', 'one_time_purchase', 'shared_purchase') THEN coalesce((
-                   SELECT t.environment FROM adapty.transactions t
-                    WHERE t.profile_id = event.profile_id
-                      AND t.store::text = split_part(event.source_id, ':', 1)
-                      AND (t.store_original_transaction_id = substr(event.source_id, strpos(event.source_id, ':') + 1)
-                           OR t.store_transaction_id = substr(event.source_id, strpos(event.source_id, ':') + 1))
-                    LIMIT 1), 'Production')
+    SELECT coalesce((
+        SELECT t.environment FROM adapty.transactions t
+         WHERE t.profile_id = $1
+           AND t.store::text = split_part($2, ':', 1)
+           AND (t.store_original_transaction_id = substr($2, strpos($2, ':') + 1)
+                OR t.store_transaction_id = substr($2, strpos($2, ':') + 1))
+         LIMIT 1), 'Production')
+    $$;
+REVOKE ALL ON FUNCTION adapty._event_environment(uuid, text) FROM PUBLIC;
+COMMENT ON FUNCTION adapty._event_environment(uuid, text) IS 'The environment of a source of access; Production if it is not known. Private.';
+
+CREATE OR REPLACE FUNCTION adapty._first_installation_at(profile_id uuid) RETURNS timestamptz
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT min(i.created_at) FROM adapty.installations i WHERE i.profile_id = $1 $$;
+REVOKE ALL ON FUNCTION adapty._first_installation_at(uuid) FROM PUBLIC;
+COMMENT ON FUNCTION adapty._first_installation_at(uuid) IS 'When a profile was first seen on a device; null for never. Private.';
+
+-- Does a webhook get an event?  This and _webhook_body are inlined into the statements of the sender, which
+-- calls them for each event: so they have no search_path of their own, and no subquery.
+CREATE OR REPLACE FUNCTION adapty._webhook_wants(webhook adapty.webhooks, event adapty.events) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$
+    SELECT (webhook.event_types IS NULL OR event.event_type OPERATOR(pg_catalog.=) ANY (webhook.event_types))
+       AND webhook.environment OPERATOR(pg_catalog.=) CASE
+               WHEN event.event_properties OPERATOR(pg_catalog.?) 'environment'
+               THEN (event.event_properties OPERATOR(pg_catalog.->>) 'environment')::adapty.environment
+               WHEN event.source OPERATOR(pg_catalog.=) ANY ('{subscription,one_time_purchase,shared_purchase}'::adapty.grant_source[])
+               THEN adapty._event_environment(event.profile_id, event.source_id)
                ELSE 'Production' END
-       AND NOT (webhook.exclude_historical AND event.event_datetime < (
-               SELECT min(i.created_at) FROM adapty.installations i WHERE i.profile_id = event.profile_id))
-           IS TRUE
+       AND (webhook.exclude_historical
+            AND event.event_datetime OPERATOR(pg_catalog.<) adapty._first_installation_at(event.profile_id)) IS NOT TRUE
     $$;
 REVOKE ALL ON FUNCTION adapty._webhook_wants(adapty.webhooks, adapty.events) FROM PUBLIC;
 COMMENT ON FUNCTION adapty._webhook_wants(adapty.webhooks, adapty.events) IS 'Does a webhook get an event, by type, environment and time? Private.';
@@ -115,12 +133,13 @@ COMMENT ON FUNCTION adapty._webhook_wants(adapty.webhooks, adapty.events) IS 'Do
 -- What is sent of an event.
 CREATE OR REPLACE FUNCTION adapty._webhook_body(webhook adapty.webhooks, event adapty.events) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT (adapty.event_payload(event, user_attributes => webhook.send_user_attributes, attribution => webhook.send_attribution,
                 trial_price => webhook.send_trial_price, purchase_token => webhook.send_purchase_token)
-            || CASE WHEN webhook.event_names ? event.event_type::text
-            THEN jsonb_build_object('event_type', webhook.event_names -> event.event_type::text) ELSE '{}' END)::text
+            OPERATOR(pg_catalog.||)
+            CASE WHEN webhook.event_names OPERATOR(pg_catalog.?) event.event_type::pg_catalog.text
+            THEN pg_catalog.jsonb_build_object('event_type', webhook.event_names OPERATOR(pg_catalog.->) event.event_type::pg_catalog.text)
+            ELSE '{}' END)::pg_catalog.text
     $$;
 REVOKE ALL ON FUNCTION adapty._webhook_body(adapty.webhooks, adapty.events) FROM PUBLIC;
 COMMENT ON FUNCTION adapty._webhook_body(adapty.webhooks, adapty.events) IS 'The body of the request that sends an event to a webhook. Private.';

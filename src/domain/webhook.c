@@ -127,9 +127,14 @@ static SavedPlan start_progress = {
 	SPI_OK_INSERT, 3, {TEXTOID, TEXTOID, BOOLOID}, NULL, InvalidOid
 };
 
+/*
+ * Here and in the sender's queue.c locks are taken in this order, so that nobody waits in a circle: webhooks,
+ * webhook_progress (to delete a webhook locks it), and deliveries by (webhook_id, event_id).
+ */
 static SavedPlan delete_deliveries = {
 	"delete deliveries of a webhook",
-	"DELETE FROM adapty.webhook_deliveries d WHERE d.webhook_id = $1",
+	"DELETE FROM adapty.webhook_deliveries d USING (SELECT x.event_id FROM adapty.webhook_deliveries x"
+	" WHERE x.webhook_id = $1 ORDER BY x.event_id FOR UPDATE) l WHERE d.webhook_id = $1 AND d.event_id = l.event_id",
 	SPI_OK_DELETE, 1, {TEXTOID}, NULL, InvalidOid
 };
 
@@ -154,7 +159,7 @@ static SavedPlan resend_one = {
 	" queued AS (INSERT INTO adapty.webhook_deliveries AS d (webhook_id, event_id, profile_id, recorded_at)"
 	" SELECT w.webhook_id, (e).event_id, (e).profile_id, (e).recorded_at FROM event, adapty.webhooks w"
 	" WHERE CASE WHEN $2 IS NULL THEN w.state = 'enabled' AND adapty._webhook_wants(w, e) ELSE w.webhook_id = $2 END"
-	" ON CONFLICT (webhook_id, event_id) DO UPDATE SET state = 'pending', attempts = 0, first_attempt_at = NULL,"
+	" ORDER BY w.webhook_id ON CONFLICT (webhook_id, event_id) DO UPDATE SET state = 'pending', attempts = 0, first_attempt_at = NULL,"
 	" finished_at = NULL, next_attempt_at = pg_catalog.now() RETURNING 1)"
 	" SELECT (SELECT pg_catalog.count(*) FROM event), (SELECT pg_catalog.count(*) FROM queued)",
 	SPI_OK_SELECT, 4, {UUIDOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL, InvalidOid
@@ -164,7 +169,9 @@ static SavedPlan resend_parked = {
 	"resend what is parked",
 	"UPDATE adapty.webhook_deliveries d SET state = 'pending', attempts = 0, first_attempt_at = NULL,"
 	" finished_at = NULL, next_attempt_at = pg_catalog.now()"
-	" WHERE d.state = 'parked' AND ($1 IS NULL OR d.webhook_id = $1) AND d.recorded_at >= $2 AND d.recorded_at < $3",
+	" FROM (SELECT x.webhook_id, x.event_id FROM adapty.webhook_deliveries x WHERE x.state = 'parked'"
+	" AND ($1 IS NULL OR x.webhook_id = $1) AND x.recorded_at >= $2 AND x.recorded_at < $3"
+	" ORDER BY x.webhook_id, x.event_id FOR UPDATE) l WHERE d.webhook_id = l.webhook_id AND d.event_id = l.event_id",
 	SPI_OK_UPDATE, 3, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}, NULL, InvalidOid
 };
 
@@ -176,7 +183,7 @@ static SavedPlan resend_range = {
 	" AND ($4 IS NULL OR e.event_type::pg_catalog.text = ANY ($4)) AND adapty._webhook_wants(w, e) LIMIT $5 + 1),"
 	" queued AS (INSERT INTO adapty.webhook_deliveries AS d (webhook_id, event_id, profile_id, recorded_at)"
 	" SELECT $1, t.event_id, t.profile_id, t.recorded_at FROM wanted t WHERE (SELECT pg_catalog.count(*) FROM wanted) <= $5"
-	" ON CONFLICT (webhook_id, event_id) DO UPDATE SET state = 'pending', attempts = 0, first_attempt_at = NULL,"
+	" ORDER BY t.event_id ON CONFLICT (webhook_id, event_id) DO UPDATE SET state = 'pending', attempts = 0, first_attempt_at = NULL,"
 	" finished_at = NULL, next_attempt_at = pg_catalog.now() RETURNING 1)"
 	" SELECT (SELECT pg_catalog.count(*) FROM wanted)",
 	SPI_OK_SELECT, 5, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTARRAYOID, INT8OID}, NULL, InvalidOid

@@ -71,6 +71,17 @@ endpoint_failed(Endpoint *endpoint, int retry_after)
 								 now + Min(retry_after, MAX_RETRY_AFTER_S) * USECS_PER_SEC);
 }
 
+/*
+ * See endpoint.h.  As long as enough is due already, what is new can wait in the feed: a rush of events is
+ * queued at the pace at which it goes out.  What waits for one that is down is queued to be seen.
+ */
+bool
+endpoint_wants_events(const Endpoint *endpoint)
+{
+	return endpoint->more_events && endpoint->queued < guc_int("adapty.webhook_max_queue") &&
+		(!endpoint->more_due || endpoint_is_down(endpoint));
+}
+
 /* See endpoint.h. */
 int
 endpoint_room(const Endpoint *endpoint, TimestampTz now)

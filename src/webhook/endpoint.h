@@ -33,6 +33,8 @@ typedef struct Endpoint
 	int			n_ready;
 	dlist_head	in_flight;		/* those being sent */
 	int			n_in_flight;
+	dlist_head	done;			/* answered ones that are not recorded yet */
+	int			n_done;
 	bool		verification_in_flight;
 
 	int			failures;		/* in a row */
@@ -43,6 +45,7 @@ typedef struct Endpoint
 
 	int64		queued;			/* deliveries waiting in the table, about */
 	bool		more_events;	/* there may be events that are not queued */
+	bool		more_due;		/* more was due than the last claim took */
 	TimestampTz claim_at;		/* when there may be something to claim; NO_TIME for not */
 	bool		careful;		/* claim one by one: one of them cannot be rendered */
 } Endpoint;
@@ -57,7 +60,7 @@ typedef enum DeliveryOutcome
 
 typedef struct Delivery
 {
-	dlist_node	node;			/* in ready, in_flight, or the list of what is done */
+	dlist_node	node;			/* in ready, in_flight, or done */
 	Endpoint   *endpoint;
 	pg_uuid_t	event_id;
 	int			attempts;		/* before this one */
@@ -78,6 +81,9 @@ extern void endpoint_failed(Endpoint *endpoint, int retry_after);
 
 /* Does it not answer, so that only one delivery at a time is tried? */
 extern bool endpoint_is_down(const Endpoint *endpoint);
+
+/* Should more events be queued: are there any, is there room, and is there need of them? */
+extern bool endpoint_wants_events(const Endpoint *endpoint);
 
 /* How many deliveries may be claimed now. */
 extern int	endpoint_room(const Endpoint *endpoint, TimestampTz now);

@@ -25,13 +25,17 @@
 #define PURGE_ROWS 5000
 #define HOLD_BACK_ATTEMPTS 3	/* an event that failed so often lets later ones of its profile pass */
 
-/* A statement, prepared at its first use and kept. */
+/*
+ * A statement, prepared at its first use and kept.  Those that go by an index whatever is there have one
+ * plan; those that would not are planned each time, for the table as it is.
+ */
 typedef struct QueuePlan
 {
 	const char *sql;
 	int			expected;
 	int			nargs;
 	Oid			argtypes[MAX_ARGS];
+	bool		replan;
 	SPIPlanPtr	plan;
 } QueuePlan;
 
@@ -43,19 +47,19 @@ static QueuePlan load_plan = {
 	" FROM adapty.webhooks w LEFT JOIN adapty.webhook_secrets s ON s.webhook_id = w.webhook_id"
 	" LEFT JOIN adapty.webhook_progress p ON p.webhook_id = w.webhook_id"
 	" WHERE w.state IN ('enabled', 'verifying')",
-	SPI_OK_SELECT, 0, {0}, NULL
+	SPI_OK_SELECT, 0, {0}, false, NULL
 };
 
 static QueuePlan verified_plan = {
 	"UPDATE adapty.webhooks w SET state = CASE WHEN $2 IS NULL THEN 'enabled' ELSE 'failed' END::adapty.webhook_state,"
 	" state_changed_at = now(), state_reason = $2 WHERE w.webhook_id = $1 AND w.state = 'verifying'",
-	SPI_OK_UPDATE, 2, {TEXTOID, TEXTOID}, NULL
+	SPI_OK_UPDATE, 2, {TEXTOID, TEXTOID}, false, NULL
 };
 
 static QueuePlan position_plan = {
 	"SELECT p.cursor FROM adapty.webhook_progress p JOIN adapty.webhooks w ON w.webhook_id = p.webhook_id"
 	" WHERE p.webhook_id = $1 AND w.state = 'enabled' FOR NO KEY UPDATE OF p SKIP LOCKED",
-	SPI_OK_SELECT, 1, {TEXTOID}, NULL
+	SPI_OK_SELECT, 1, {TEXTOID}, false, NULL
 };
 
 /* The page's last row has no event, only the position to go on from. */
@@ -64,12 +68,12 @@ static QueuePlan fan_out_plan = {
 	" inserted AS (INSERT INTO adapty.webhook_deliveries (webhook_id, event_id, profile_id, recorded_at, next_attempt_at)"
 	"  SELECT w.webhook_id, (p.event).event_id, (p.event).profile_id, (p.event).recorded_at, clock_timestamp()"
 	"  FROM page p, adapty.webhooks w WHERE w.webhook_id = $1 AND (p.event).event_id IS NOT NULL"
-	"  AND adapty._webhook_wants(w, p.event) ORDER BY (p.event).recorded_at, (p.event).event_id"
+	"  AND adapty._webhook_wants(w, p.event) ORDER BY (p.event).event_id"
 	"  ON CONFLICT DO NOTHING RETURNING 1),"
 	" moved AS (UPDATE adapty.webhook_progress o SET cursor = (SELECT p.cursor FROM page p WHERE (p.event).event_id IS NULL)"
 	"  WHERE o.webhook_id = $1 AND EXISTS (SELECT FROM page p WHERE (p.event).event_id IS NOT NULL) RETURNING 1)"
 	" SELECT (SELECT count(*) FROM page) - 1, (SELECT count(*) FROM inserted), (SELECT count(*) FROM moved)",
-	SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, INT4OID}, NULL
+	SPI_OK_SELECT, 3, {TEXTOID, TEXTOID, INT4OID}, false, NULL
 };
 
 /*
@@ -93,47 +97,54 @@ static QueuePlan claim_plan = {
 	" FROM due JOIN adapty.webhooks w ON w.webhook_id = $1"
 	" LEFT JOIN adapty.events e ON e.profile_id = due.profile_id AND e.recorded_at = due.recorded_at AND e.event_id = due.event_id"
 	" ORDER BY due.recorded_at, due.event_id",
-	SPI_OK_SELECT, 6, {TEXTOID, UUIDARRAYOID, INT4OID, BOOLOID, INT4OID, TIMESTAMPTZOID}, NULL
+	SPI_OK_SELECT, 6, {TEXTOID, UUIDARRAYOID, INT4OID, BOOLOID, INT4OID, TIMESTAMPTZOID}, false, NULL
 };
 
 static QueuePlan render_plan = {
 	"SELECT adapty._webhook_body(w, e) FROM adapty.webhooks w, adapty.events e"
 	" WHERE w.webhook_id = $1 AND e.profile_id = $2 AND e.recorded_at = $3 AND e.event_id = $4",
-	SPI_OK_SELECT, 4, {TEXTOID, UUIDOID, TIMESTAMPTZOID, UUIDOID}, NULL
+	SPI_OK_SELECT, 4, {TEXTOID, UUIDOID, TIMESTAMPTZOID, UUIDOID}, false, NULL
 };
 
 static QueuePlan next_due_plan = {
 	"SELECT min(d.next_attempt_at) FROM adapty.webhook_deliveries d"
 	" WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at > $2",
-	SPI_OK_SELECT, 2, {TEXTOID, TIMESTAMPTZOID}, NULL
+	SPI_OK_SELECT, 2, {TEXTOID, TIMESTAMPTZOID}, false, NULL
 };
 
 static QueuePlan park_plan = {
 	"UPDATE adapty.webhook_deliveries d SET state = 'parked', finished_at = clock_timestamp(), last_error = $3"
 	" WHERE d.webhook_id = $1 AND d.event_id = $2 AND d.state = 'pending'",
-	SPI_OK_UPDATE, 3, {TEXTOID, UUIDOID, TEXTOID}, NULL
+	SPI_OK_UPDATE, 3, {TEXTOID, UUIDOID, TEXTOID}, false, NULL
+};
+
+static QueuePlan lock_plan = {
+	"SELECT FROM adapty.webhook_progress p WHERE p.webhook_id = $1 FOR NO KEY UPDATE",
+	SPI_OK_SELECT, 1, {TEXTOID}, false, NULL
 };
 
 static QueuePlan lost_plan = {
 	"WITH gone AS (DELETE FROM adapty.webhook_deliveries d WHERE d.webhook_id = $1 AND d.event_id = $2 RETURNING 1)"
 	" UPDATE adapty.webhook_progress p SET lost = p.lost + (SELECT count(*) FROM gone) WHERE p.webhook_id = $1",
-	SPI_OK_UPDATE, 2, {TEXTOID, UUIDOID}, NULL
+	SPI_OK_UPDATE, 2, {TEXTOID, UUIDOID}, false, NULL
 };
 
-/* Sorted by their key, so that rows are locked in one order. */
+/*
+ * Values go by their place in the arrays.  A plan that was made while the table was empty would read all of
+ * an index, and go on doing so when thousands wait; so it is planned each time.  What is pending is known by
+ * having no finished_at, which no partial index has.  Rows are locked in the order of their key, after that of
+ * webhook_progress: see webhook.c.
+ */
 static QueuePlan record_plan = {
-	"UPDATE adapty.webhook_deliveries d SET state = o.state::adapty.delivery_state, attempts = d.attempts + o.counts::integer,"
-	" first_attempt_at = COALESCE(d.first_attempt_at, o.started_at),"
-	" finished_at = CASE WHEN o.state <> 'pending' THEN o.finished_at END,"
-	" next_attempt_at = COALESCE(o.next_attempt_at, d.next_attempt_at),"
-	" last_status = NULLIF(o.status, 0), last_error = NULLIF(o.error, '')"
-	" FROM (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-	"  AS u (webhook_id, event_id, state, started_at, finished_at, next_attempt_at, status, error, counts)"
-	"  ORDER BY webhook_id, event_id) o"
-	" WHERE d.webhook_id = o.webhook_id AND d.event_id = o.event_id AND d.state = 'pending'",
-	SPI_OK_UPDATE, 9,
-	{TEXTARRAYOID, UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-	INT4ARRAYOID, TEXTARRAYOID, BOOLARRAYOID}, NULL
+	"UPDATE adapty.webhook_deliveries d SET (state, attempts, first_attempt_at, finished_at, next_attempt_at, last_status,"
+	" last_error) = (SELECT ($3)[p.i]::adapty.delivery_state, d.attempts + ($8)[p.i]::integer,"
+	" COALESCE(d.first_attempt_at, ($4)[p.i]), CASE WHEN ($5)[p.i] IS NULL THEN clock_timestamp() END,"
+	" COALESCE(($5)[p.i], d.next_attempt_at), NULLIF(($6)[p.i], 0), NULLIF(($7)[p.i], '')"
+	" FROM (SELECT array_position($2, d.event_id) AS i OFFSET 0) p)"
+	" WHERE d.webhook_id = $1 AND d.event_id = ANY ($2) AND d.finished_at IS NULL",
+	SPI_OK_UPDATE, 8,
+	{TEXTOID, UUIDARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
+	BOOLARRAYOID}, true, NULL
 };
 
 static QueuePlan progress_plan = {
@@ -142,21 +153,23 @@ static QueuePlan progress_plan = {
 	" last_error = COALESCE($9, p.last_error), last_error_at = CASE WHEN $9 IS NULL THEN p.last_error_at ELSE now() END"
 	" WHERE p.webhook_id = $1",
 	SPI_OK_UPDATE, 9,
-	{TEXTOID, INT8OID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID}, NULL
+	{TEXTOID, INT8OID, INT8OID, INT8OID, INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID}, false, NULL
 };
 
 static QueuePlan recover_plan = {
 	"UPDATE adapty.webhook_deliveries d SET next_attempt_at = clock_timestamp()"
-	" WHERE d.webhook_id = $1 AND d.state = 'pending' AND d.next_attempt_at > clock_timestamp() AND d.attempts > 0",
-	SPI_OK_UPDATE, 1, {TEXTOID}, NULL
+	" FROM (SELECT x.event_id FROM adapty.webhook_deliveries x WHERE x.webhook_id = $1 AND x.state = 'pending'"
+	"  AND x.next_attempt_at > clock_timestamp() AND x.attempts > 0 ORDER BY x.event_id FOR UPDATE) l"
+	" WHERE d.webhook_id = $1 AND d.event_id = l.event_id",
+	SPI_OK_UPDATE, 1, {TEXTOID}, true, NULL
 };
 
-/* Parked events are kept until the event itself is gone. */
+/* Parked events are kept until the event itself is gone.  What somebody is sending again is not waited for. */
 static QueuePlan purge_plan = {
 	"DELETE FROM adapty.webhook_deliveries d WHERE d.ctid = ANY (ARRAY("
 	"SELECT x.ctid FROM adapty.webhook_deliveries x WHERE x.webhook_id = $1 AND x.finished_at < $2"
-	" AND (x.state IN ('delivered', 'rejected') OR (x.state = 'parked' AND x.recorded_at < $3)) LIMIT $4))",
-	SPI_OK_DELETE, 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, NULL
+	" AND (x.state IN ('delivered', 'rejected') OR (x.state = 'parked' AND x.recorded_at < $3)) LIMIT $4 FOR UPDATE SKIP LOCKED))",
+	SPI_OK_DELETE, 4, {TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID}, false, NULL
 };
 
 /* Executes a statement; returns the number of rows. */
@@ -167,7 +180,8 @@ run(QueuePlan *plan, Datum *values, const char *nulls)
 
 	if (plan->plan == NULL)
 	{
-		SPIPlanPtr	prepared = SPI_prepare(plan->sql, plan->nargs, plan->argtypes);
+		SPIPlanPtr	prepared = SPI_prepare_cursor(plan->sql, plan->nargs, plan->argtypes,
+												  plan->replan ? CURSOR_OPT_CUSTOM_PLAN : CURSOR_OPT_GENERIC_PLAN);
 
 		if (prepared == NULL || SPI_keepplan(prepared) != 0)
 			elog(ERROR, "could not prepare a statement of the webhook sender: %s", SPI_result_code_string(SPI_result));
@@ -224,6 +238,7 @@ find_endpoint(dlist_head *endpoints, const char *id, MemoryContext context)
 	strlcpy(endpoint->id, id, sizeof(endpoint->id));
 	dlist_init(&endpoint->ready);
 	dlist_init(&endpoint->in_flight);
+	dlist_init(&endpoint->done);
 	dlist_push_tail(endpoints, &endpoint->node);
 	return endpoint;
 }
@@ -317,13 +332,15 @@ queue_fan_out(Endpoint *endpoint, int limit)
 static Datum
 held_events(Endpoint *endpoint)
 {
-	Datum	   *ids = palloc(sizeof(Datum) * (endpoint->n_ready + endpoint->n_in_flight + 1));
+	Datum	   *ids = palloc(sizeof(Datum) * (endpoint->n_ready + endpoint->n_in_flight + endpoint->n_done + 1));
 	int			n = 0;
 	dlist_iter	iter;
 
 	dlist_foreach(iter, &endpoint->ready)
 		ids[n++] = UUIDPGetDatum(&dlist_container(Delivery, node, iter.cur)->event_id);
 	dlist_foreach(iter, &endpoint->in_flight)
+		ids[n++] = UUIDPGetDatum(&dlist_container(Delivery, node, iter.cur)->event_id);
+	dlist_foreach(iter, &endpoint->done)
 		ids[n++] = UUIDPGetDatum(&dlist_container(Delivery, node, iter.cur)->event_id);
 	return PointerGetDatum(construct_array(ids, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
 }
@@ -435,6 +452,7 @@ queue_claim(Endpoint *endpoint, int limit, MemoryContext context)
 		{
 			Datum		lost[2] = {args[0], UUIDPGetDatum(&event_id)};
 
+			run(&lock_plan, args, NULL);
 			run(&lost_plan, lost, NULL);
 			endpoint->queued--;
 			set_aside = true;
@@ -452,8 +470,9 @@ queue_claim(Endpoint *endpoint, int limit, MemoryContext context)
 		}
 	}
 	endpoint->careful = false;
+	endpoint->more_due = (int64) n == limit;
 	/* What is set aside lets later events of its profile pass. */
-	endpoint->claim_at = (int64) n == limit || set_aside ? 0 : next_due(endpoint, now);
+	endpoint->claim_at = endpoint->more_due || set_aside ? 0 : next_due(endpoint, now);
 }
 
 /* An array of n elements of a type, with nulls where "nulls" says so (NULL for nowhere). */
@@ -502,88 +521,53 @@ outcome_state(DeliveryOutcome outcome)
 	return states[outcome];
 }
 
-/* Adds up what was done for one endpoint and stores it; nothing if there was nothing. */
-static void
-record_endpoint(Endpoint *endpoint, dlist_head *done)
+/* See queue.h. */
+void
+queue_record(Endpoint *endpoint)
 {
+	int			n = endpoint->n_done;
+	Datum	   *ids = palloc(sizeof(Datum) * n);
+	Datum	   *states = palloc(sizeof(Datum) * n);
+	Datum	   *started = palloc(sizeof(Datum) * n);
+	Datum	   *next = palloc(sizeof(Datum) * n);
+	bool	   *is_over = palloc(sizeof(bool) * n);
+	Datum	   *statuses = palloc(sizeof(Datum) * n);
+	Datum	   *errors = palloc(sizeof(Datum) * n);
+	Datum	   *counting = palloc(sizeof(Datum) * n);
 	int64		counts[4] = {0};
 	const char *error = NULL;
+	Datum		args[8];
 	dlist_iter	iter;
+	int			i = 0;
 
-	dlist_foreach(iter, done)
+	dlist_foreach(iter, &endpoint->done)
 	{
 		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
 
-		if (delivery->endpoint != endpoint)
-			continue;
+		ids[i] = UUIDPGetDatum(&delivery->event_id);
+		states[i] = CStringGetTextDatum(outcome_state(delivery->outcome));
+		started[i] = TimestampTzGetDatum(delivery->started_at);
+		next[i] = TimestampTzGetDatum(delivery->next_attempt_at);
+		is_over[i] = delivery->outcome != OUTCOME_RETRY;
+		statuses[i] = Int32GetDatum(delivery->status);
+		errors[i] = CStringGetTextDatum(delivery->error);
+		counting[i] = BoolGetDatum(delivery->counts);
 		counts[delivery->outcome]++;
 		if (delivery->error[0] != '\0')
 			error = delivery->error;
+		i++;
 	}
+	args[0] = CStringGetTextDatum(endpoint->id);
+	args[1] = make_array(ids, NULL, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
+	args[2] = make_array(states, NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
+	args[3] = make_array(started, NULL, n, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	args[4] = make_array(next, is_over, n, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+	args[5] = make_array(statuses, NULL, n, INT4OID, sizeof(int32), true, TYPALIGN_INT);
+	args[6] = make_array(errors, NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
+	args[7] = make_array(counting, NULL, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR);
 	record_progress(endpoint, counts[OUTCOME_DELIVERED], counts[OUTCOME_REJECTED],
 					counts[OUTCOME_RETRY] + counts[OUTCOME_PARKED], error);
-}
-
-/* See queue.h. */
-void
-queue_record(dlist_head *done)
-{
-	int			n = 0;
-	int			room = 64;
-	Datum	   *values[9];
-	bool	   *no_next;
-	Datum		args[9];
-	TimestampTz now = GetCurrentTimestamp();
-	dlist_iter	iter;
-	dlist_iter	other;
-
-	dlist_foreach(iter, done)
-		n++;
-	room = Max(n, 1);
-	for (int i = 0; i < 9; i++)
-		values[i] = palloc(sizeof(Datum) * room);
-	no_next = palloc(sizeof(bool) * room);
-	n = 0;
-	dlist_foreach(iter, done)
-	{
-		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
-
-		values[0][n] = CStringGetTextDatum(delivery->endpoint->id);
-		values[1][n] = UUIDPGetDatum(&delivery->event_id);
-		values[2][n] = CStringGetTextDatum(outcome_state(delivery->outcome));
-		values[3][n] = TimestampTzGetDatum(delivery->started_at);
-		values[4][n] = TimestampTzGetDatum(now);
-		values[5][n] = TimestampTzGetDatum(delivery->next_attempt_at);
-		no_next[n] = delivery->next_attempt_at == 0;
-		values[6][n] = Int32GetDatum(delivery->status);
-		values[7][n] = CStringGetTextDatum(delivery->error);
-		values[8][n] = BoolGetDatum(delivery->counts);
-		n++;
-	}
-	args[0] = make_array(values[0], NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
-	args[1] = make_array(values[1], NULL, n, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR);
-	args[2] = make_array(values[2], NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
-	for (int i = 3; i <= 5; i++)
-		args[i] = make_array(values[i], i == 5 ? no_next : NULL, n, TIMESTAMPTZOID, sizeof(TimestampTz), FLOAT8PASSBYVAL,
-							 TYPALIGN_DOUBLE);
-	args[6] = make_array(values[6], NULL, n, INT4OID, sizeof(int32), true, TYPALIGN_INT);
-	args[7] = make_array(values[7], NULL, n, TEXTOID, -1, false, TYPALIGN_INT);
-	args[8] = make_array(values[8], NULL, n, BOOLOID, sizeof(bool), true, TYPALIGN_CHAR);
 	run(&record_plan, args, NULL);
-
-	/* Once for each endpoint: at its first delivery in the list. */
-	dlist_foreach(iter, done)
-	{
-		Endpoint   *endpoint = dlist_container(Delivery, node, iter.cur)->endpoint;
-
-		dlist_foreach(other, done)
-		{
-			if (dlist_container(Delivery, node, other.cur)->endpoint == endpoint)
-				break;
-		}
-		if (other.cur == iter.cur)
-			record_endpoint(endpoint, done);
-	}
 }
 
 /* See queue.h. */

@@ -31,8 +31,8 @@ extern bool queue_fan_out(Endpoint *endpoint, int limit);
  */
 extern void queue_claim(Endpoint *endpoint, int limit, MemoryContext context);
 
-/* Records deliveries that are done, a list of Delivery. */
-extern void queue_record(dlist_head *done);
+/* Records what has become of the deliveries that are done, and how the endpoint fares. */
+extern void queue_record(Endpoint *endpoint);
 
 /* What an endpoint that answers again was spared is due now. */
 extern void queue_recover(const Endpoint *endpoint);

@@ -14,6 +14,7 @@
 #include "postgres.h"
 
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "access/xact.h"
 #include "catalog/pg_extension.h"
@@ -54,6 +55,7 @@ ADAPTY_MODULE_MAGIC("adapty_webhook", ADAPTY_VERSION);
 
 #define FAN_OUT_ROWS 1000		/* events queued in one transaction */
 #define TURN_MS 20				/* between two turns, so that each sees to several events and answers */
+#define MAX_YIELD_MS 100		/* after a turn, for those who want the processors */
 #define RELOAD_MS 60000			/* webhooks are read again at least so often */
 #define PURGE_MS 3600000
 #define LOCK_WAIT_MS 5000		/* for one that is ending */
@@ -76,10 +78,10 @@ typedef struct Sender
 	MemoryContext context;		/* endpoints and deliveries */
 	MemoryContext turn;			/* reset at each turn */
 	dlist_head	endpoints;
-	dlist_head	done;			/* deliveries to be recorded */
 	TimestampTz reload_at;
 	TimestampTz purge_at;
 	TimestampTz next_turn;		/* not before, unless much is done */
+	bool		yields;			/* not before at all: others want the processors */
 	TimestampTz looked_at;		/* by the clock, at the last turn of the loop */
 	Verification verification;
 	TimestampTz retry_at;		/* after an error: nothing is asked of the database before then */
@@ -211,7 +213,7 @@ do_load(Sender *sender)
 static void
 do_record(Sender *sender)
 {
-	queue_record(&sender->done);
+	queue_record(sender->current);
 }
 
 static void
@@ -274,7 +276,8 @@ delivery_done(void *context, const TransportResult *result)
 	delivery_judge(delivery, result);
 	dlist_delete(&delivery->node);
 	delivery->endpoint->n_in_flight--;
-	dlist_push_tail(&sender_state.done, &delivery->node);
+	dlist_push_tail(&delivery->endpoint->done, &delivery->node);
+	delivery->endpoint->n_done++;
 }
 
 /* Sends what is ready, as far as the endpoint's limit allows. */
@@ -402,7 +405,7 @@ forget_endpoints(Sender *sender)
 		if (endpoint->listed)
 			continue;
 		drop_ready(endpoint);
-		if (endpoint->n_in_flight > 0 || endpoint->verification_in_flight)
+		if (endpoint->n_in_flight > 0 || endpoint->n_done > 0 || endpoint->verification_in_flight)
 			continue;
 		dlist_delete(&endpoint->node);
 		pfree(endpoint->url);
@@ -419,24 +422,22 @@ forget_endpoints(Sender *sender)
 		leave(SENDER_IDLE);
 }
 
-/* Records what has been answered; what follows for the endpoints. */
+/* Records what an endpoint has answered. */
 static void
-record(Sender *sender)
+record(Sender *sender, Endpoint *endpoint)
 {
-	dlist_mutable_iter iter;
-
-	if (dlist_is_empty(&sender->done) || !run_step(sender, do_record, "recording answers"))
+	sender->current = endpoint;
+	if (endpoint->n_done == 0 || !run_step(sender, do_record, "recording answers"))
 		return;
-	dlist_foreach_modify(iter, &sender->done)
+	/* What waited behind them may go now. */
+	endpoint->claim_at = 0;
+	while (endpoint->n_done > 0)
 	{
-		Delivery   *delivery = dlist_container(Delivery, node, iter.cur);
-		Endpoint   *endpoint = delivery->endpoint;
+		Delivery   *delivery = dlist_container(Delivery, node, dlist_pop_head_node(&endpoint->done));
 
-		/* What waited behind it may go now. */
-		endpoint->claim_at = 0;
+		endpoint->n_done--;
 		if (delivery->outcome != OUTCOME_RETRY)
 			endpoint->queued--;
-		dlist_delete(&delivery->node);
 		delivery_free(delivery);
 	}
 }
@@ -457,7 +458,7 @@ serve_endpoint(Sender *sender, Endpoint *endpoint)
 	}
 	if (endpoint_is_down(endpoint) && endpoint->n_ready > 0 && endpoint->retry_at > now)
 		drop_ready(endpoint);
-	if (endpoint->more_events && endpoint->queued < guc_int("adapty.webhook_max_queue"))
+	if (endpoint_wants_events(endpoint))
 		(void) run_step(sender, do_fan_out, "queueing events");
 	if (endpoint->claim_at <= now && endpoint_room(endpoint, now) > 0 &&
 		!run_step(sender, do_claim, "claiming deliveries"))
@@ -486,6 +487,18 @@ purge(Sender *sender)
 	sender->purge_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), PURGE_MS);
 }
 
+/* Processor time that this process has used, in microseconds. */
+static int64
+processor_time(void)
+{
+	struct rusage usage;
+
+	if (getrusage(RUSAGE_SELF, &usage) != 0)
+		return 0;
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * USECS_PER_SEC +
+		usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+}
+
 /* One look at everything that may be due. */
 static void
 sender_turn(Sender *sender)
@@ -494,11 +507,11 @@ sender_turn(Sender *sender)
 	bool		posted;
 	dlist_iter	iter;
 
-	sender->next_turn = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TURN_MS);
 	posted = api->take_posts(&changed);
 	if (changed)
 		sender->reload_at = 0;
-	record(sender);
+	dlist_foreach(iter, &sender->endpoints)
+		record(sender, dlist_container(Endpoint, node, iter.cur));
 	if (sender->reload_at <= GetCurrentTimestamp() && run_step(sender, do_load, "reading webhooks"))
 	{
 		sender->reload_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RELOAD_MS);
@@ -521,6 +534,26 @@ sender_turn(Sender *sender)
 		purge(sender);
 }
 
+/*
+ * A turn, and the pause after it.  Those who write come first: time that the turn had to wait for a
+ * processor says that they want it, and is spent again as a pause.
+ */
+static void
+paced_turn(Sender *sender)
+{
+	TimestampTz begin = GetCurrentTimestamp();
+	int64		used = processor_time();
+	TimestampTz end;
+	int64		waited;
+
+	sender_turn(sender);
+	used = processor_time() - used;
+	end = GetCurrentTimestamp();
+	waited = Min(Max((end - begin) - used, 0), MAX_YIELD_MS * 1000);
+	sender->yields = waited > (end - begin) / 4;
+	sender->next_turn = Max(begin + TURN_MS * 1000, end + waited);
+}
+
 /* Is a turn due, or an endpoint about to run out of work?  Answers are sent on meanwhile, from what is ready. */
 static bool
 is_time_for_turn(Sender *sender)
@@ -539,7 +572,7 @@ is_time_for_turn(Sender *sender)
 		if (endpoint->listed && !endpoint->verifying && endpoint->retry_at <= now)
 		{
 			send_ready(endpoint);
-			if (endpoint->n_ready == 0 && endpoint->n_in_flight < endpoint->max_in_flight / 2 &&
+			if (!sender->yields && endpoint->n_ready == 0 && endpoint->n_in_flight < endpoint->max_in_flight / 2 &&
 				endpoint->queued > endpoint->max_in_flight)
 				return true;
 		}
@@ -555,8 +588,7 @@ endpoint_due(const Endpoint *endpoint)
 
 	if (!endpoint->listed || endpoint->verifying)
 		return NO_TIME;
-	if (endpoint->recovered ||
-		(endpoint->more_events && endpoint->queued < guc_int("adapty.webhook_max_queue")))
+	if (endpoint->recovered || endpoint_wants_events(endpoint))
 		return 0;
 	if (endpoint->retry_at > now)
 		return endpoint->retry_at;
@@ -588,7 +620,14 @@ notice_clock(Sender *sender)
 static bool
 is_turn_wanted(Sender *sender)
 {
-	return !dlist_is_empty(&sender->done) || sender->verification.is_over || api->is_called();
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &sender->endpoints)
+	{
+		if (dlist_container(Endpoint, node, iter.cur)->n_done > 0)
+			return true;
+	}
+	return sender->verification.is_over || api->is_called();
 }
 
 /* Waits for answers, commits, or the next moment. */
@@ -635,7 +674,9 @@ pin_settings(void)
 		{"enable_bitmapscan", "off"},
 		{"enable_hashjoin", "off"},
 		{"enable_mergejoin", "off"},
-		{"plan_cache_mode", "force_generic_plan"},
+		{"enable_material", "off"},
+		{"random_page_cost", "1.1"},
+		{"plan_cache_mode", "auto"},
 		{"jit", "off"},
 	};
 
@@ -720,7 +761,6 @@ adapty_webhook_main(Datum arg)
 	transport_start();
 	memset(sender, 0, sizeof(*sender));
 	dlist_init(&sender->endpoints);
-	dlist_init(&sender->done);
 	sender->context = AllocSetContextCreate(TopMemoryContext, "adapty webhooks", ALLOCSET_DEFAULT_SIZES);
 	sender->turn = AllocSetContextCreate(TopMemoryContext, "adapty webhooks turn", ALLOCSET_DEFAULT_SIZES);
 	sender->purge_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RELOAD_MS);
@@ -737,7 +777,7 @@ adapty_webhook_main(Datum arg)
 		}
 		notice_clock(sender);
 		if (is_time_for_turn(sender))
-			sender_turn(sender);
+			paced_turn(sender);
 		sender_wait(sender);
 	}
 }
