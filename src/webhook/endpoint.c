@@ -18,6 +18,7 @@
 #include "webhook/endpoint.h"
 
 #define DOWN_AFTER 5			/* failures in a row */
+#define MAX_READY 400			/* deliveries held in memory beside those under way */
 #define MIN_PAUSE_MS 1000		/* of an endpoint that is down; doubles up to adapty.webhook_retry_delay */
 #define MAX_RETRY_AFTER_S 3600	/* that an answer may ask for */
 #define MAX_DELAY_MS (24 * 3600 * 1000.0)
@@ -87,13 +88,14 @@ int
 endpoint_room(const Endpoint *endpoint, TimestampTz now)
 {
 	int			held = endpoint->n_ready + endpoint->n_in_flight;
+	int			ahead = Min(4 * endpoint->max_in_flight, MAX_READY);
 
 	if (!endpoint->listed || endpoint->verifying || endpoint->retry_at > now)
 		return 0;
 	if (endpoint_is_down(endpoint))
 		return held == 0 ? 1 : 0;
-	/* As much again is held ready, so that the network is busy while the database is asked. */
-	return held > endpoint->max_in_flight ? 0 : 2 * endpoint->max_in_flight - held;
+	/* Several times as much is held ready: the network is busy while the database is asked, and that is not often. */
+	return held > endpoint->max_in_flight + ahead / 4 ? 0 : endpoint->max_in_flight + ahead - held;
 }
 
 /* When an event that has failed so many times is tried again. */
