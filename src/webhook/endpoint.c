@@ -85,17 +85,25 @@ endpoint_wants_events(const Endpoint *endpoint)
 
 /* See endpoint.h. */
 int
+endpoint_ahead(const Endpoint *endpoint, bool scarce)
+{
+	return Min(scarce ? endpoint->max_in_flight : 4 * endpoint->max_in_flight, MAX_READY);
+}
+
+/* See endpoint.h. */
+int
 endpoint_room(const Endpoint *endpoint, TimestampTz now)
 {
 	int			held = endpoint->n_ready + endpoint->n_in_flight;
-	int			ahead = Min(4 * endpoint->max_in_flight, MAX_READY);
 
 	if (!endpoint->listed || endpoint->verifying || endpoint->retry_at > now)
 		return 0;
 	if (endpoint_is_down(endpoint))
 		return held == 0 ? 1 : 0;
-	/* Several times as much is held ready: the network is busy while the database is asked, and that is not often. */
-	return held > endpoint->max_in_flight + ahead / 4 ? 0 : endpoint->max_in_flight + ahead - held;
+	/* Asked for while enough is left to keep the network busy meanwhile. */
+	if (held > endpoint->max_in_flight + (endpoint->ahead - endpoint->max_in_flight) / 4)
+		return 0;
+	return endpoint->max_in_flight + endpoint->ahead - held;
 }
 
 /* When an event that has failed so many times is tried again. */

@@ -43,6 +43,7 @@ typedef struct Endpoint
 	TimestampTz last_success_at;	/* 0 for never */
 	bool		recovered;		/* it answers again: what was put off is due */
 
+	int			ahead;			/* how many are held ready beside those under way */
 	int64		queued;			/* deliveries waiting in the table, about */
 	bool		more_events;	/* there may be events that are not queued */
 	bool		more_due;		/* more was due than the last claim took */
@@ -84,6 +85,12 @@ extern bool endpoint_is_down(const Endpoint *endpoint);
 
 /* Should more events be queued: are there any, is there room, and is there need of them? */
 extern bool endpoint_wants_events(const Endpoint *endpoint);
+
+/*
+ * How many deliveries to hold ready: several times what may be under way, so that the database is not asked
+ * often; as many where processors are scarce.
+ */
+extern int	endpoint_ahead(const Endpoint *endpoint, bool scarce);
 
 /* How many deliveries may be claimed now. */
 extern int	endpoint_room(const Endpoint *endpoint, TimestampTz now);

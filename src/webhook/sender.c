@@ -451,6 +451,7 @@ serve_endpoint(Sender *sender, Endpoint *endpoint)
 	sender->current = endpoint;
 	if (!endpoint->listed || endpoint->verifying)
 		return;
+	endpoint->ahead = endpoint_ahead(endpoint, sender->yields);
 	if (endpoint->recovered && run_step(sender, do_recover, "going on with an endpoint that answers again"))
 	{
 		endpoint->recovered = false;
