@@ -79,6 +79,7 @@ typedef struct Sender
 	MemoryContext turn;			/* reset at each turn */
 	dlist_head	endpoints;
 	TimestampTz reload_at;
+	bool		loaded;			/* endpoints have been read */
 	TimestampTz purge_at;
 	TimestampTz next_turn;		/* not before, unless much is done */
 	bool		yields;			/* not before at all: others want the processors */
@@ -516,8 +517,10 @@ sender_turn(Sender *sender)
 	if (sender->reload_at <= GetCurrentTimestamp() && run_step(sender, do_load, "reading webhooks"))
 	{
 		sender->reload_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RELOAD_MS);
-		forget_endpoints(sender);
+		sender->loaded = true;
 	}
+	if (sender->loaded)
+		forget_endpoints(sender);
 	verify(sender);
 	dlist_foreach(iter, &sender->endpoints)
 	{

@@ -266,8 +266,13 @@ my $starts = sub { return scalar(() = slurp_file($node->logfile) =~ /starting ba
 my $started = $starts->();
 is(sql("SELECT pg_terminate_backend($pid, 1000)"), 't', 'a sender stops within a second');
 wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'adapty webhooks' AND pid <> $pid", 'and a new one comes');
+# (also when a request is still under way: it is not forgotten until a minute later)
+once('leaving', '/slow/1000');
+wait_for("SELECT count(*) = 1 FROM adapty.webhook_deliveries WHERE webhook_id = 'leaving' AND state = 'pending'", 'a request is under way');
+my $deleted_at = time;
 sql("SELECT adapty.delete_webhook(webhook_id) FROM adapty.webhooks");
 wait_for("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'adapty webhooks'", 'without webhooks there is no sender');
+cmp_ok(time - $deleted_at, '<', 20, 'it left soon after the last answer');
 is($starts->() - $started, 1, 'one process was started for it');
 is(sql("SELECT count(*) FROM adapty.webhook_deliveries"), '0', 'and no delivery is left');
 
